@@ -1,0 +1,201 @@
+"""The base model: one set of weights for all rates, small enough for a laptop.
+
+    python launch/train.py --config=configs/base.py --workdir=/tmp/base \
+        --config.data.train=folder:/path/to/photographs
+    python launch/train.py --config=configs/base.py:smoke ...   # a minute on a laptop
+"""
+
+from ml_collections import ConfigDict
+
+NETWORKS = ("context_decoder/residual", "context_conditioning")
+SCORE = ("score_network", "score_conditioning")
+CODING = ("hyperprior/hyper_analysis", "hyperprior/parameters", "hyperprior/prior")
+ENCODER = ("hyperprior/analysis/residual", "hyperprior/conditioning")
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """`variant` is "" or "smoke" (a few steps of every stage on tiny networks)."""
+    config = ConfigDict({"model": model(), "loss": loss(), "data": data(), "train": train()})
+    config.stages = stages()
+    if variant == "smoke":
+        shrink(config)
+    elif variant:
+        raise ValueError(f"variant is {variant!r}; it must be '' or 'smoke'.")
+    config.lock()
+    return config
+
+
+def model() -> ConfigDict:
+    m = ConfigDict()
+    # Channels of y, principal components of 16x16x3 patches at the start.
+    m.latent_channels = 256
+    # Channels of z.
+    m.hyper_channels = 96
+    # Channels inside the networks of the hyperprior (analysis, synthesis, context).
+    m.coding_width = 160
+    # Channels of all networks at 1/4, 1/8 and 1/16 of the resolution.
+    m.widths = (64, 128, 192)
+    # Residual blocks of the analysis transform at 1/4, 1/8, 1/16.
+    m.encoder_depths = (2, 2, 2)
+    # Residual blocks of the context decoder at 1/4, 1/8, 1/16.
+    m.context_depths = (3, 3, 2)
+    # Residual blocks of each half of the score network at 1/4, 1/8; in all at 1/16.
+    m.score_depths = (1, 1, 2)
+    # Width of the embedding of quality, realism and noise level.
+    m.condition_width = 64
+    # Knots of the gains, spread evenly over the qualities 1 to 8.
+    m.quality_knots = 8
+    # Deviation that the score network assumes of the base reconstruction, images in [-1, 1].
+    m.base_error = 0.1
+    return m
+
+
+def loss() -> ConfigDict:
+    c = ConfigDict()
+    # Weight of distortion at quality 1 and 8, bits per pixel per unit of mse (0..255).
+    c.lmbda_low = 0.00015
+    c.lmbda_high = 0.012
+    # Trunk of the perceptual loss: "alex" (cheap) or "vgg" (the paper's).
+    c.lpips_net = "alex"
+    # LPIPS in units of mse (0..255): what one unit of LPIPS is worth.
+    c.lpips_scale = 175.0
+    # The paper's rho at realism 1: weight of perception against distortion.
+    c.rho_max = 0.9
+    # Realism of a training image: uniform in this range, then cut off to [0, 1].
+    c.realism_range = (-0.5, 1.75)
+    # Exponent by which low rates are weighted up: (middle lmbda / lmbda)^balance.
+    c.balance = 0.5
+    # Share of the base reconstruction in the distortion.
+    c.base_weight = 0.5
+    # Bounds of the signal-to-noise weight on the error of the x_0 estimate.
+    c.snr_weights = (1.0, 5.0)
+    return c
+
+
+def data() -> ConfigDict:
+    c = ConfigDict()
+    # Photographs to train on: folder:PATH, searched with its sub-folders.
+    c.train = ""
+    # Photographs to validate on, likewise; none if empty.
+    c.validation = ""
+    # Images with a shorter side than this are left out, pixels.
+    c.min_side = 128
+    # Crops of an image per epoch and megapixel.
+    c.crops_per_megapixel = 32.0
+    # Keep decoded images in memory (3 bytes per pixel of the data set).
+    c.cache_decoded = True
+    # Threads that read and crop.
+    c.threads = 2
+    # Seed of order, crops and flips.
+    c.seed = 0
+    return c
+
+
+def train() -> ConfigDict:
+    c = ConfigDict()
+    # Seed of initialisation, noise and conditions.
+    c.seed = 0
+    # 16x16 patches from which the principal components are computed.
+    c.klt_patches = 200_000
+    # Gradients of a larger norm are scaled down to it.
+    c.clip_norm = 1.0
+    # Adam's decay of second moments.
+    c.adam_b2 = 0.99
+    # Decay per step of the weight average (warmed up from 0).
+    c.average_decay = 0.999
+    # Steps between log lines.
+    c.log_every = 100
+    # Steps between validations.
+    c.validate_every = 2_000
+    # Minutes between checkpoints.
+    c.checkpoint_minutes = 5.0
+    # Checkpoints that are kept.
+    c.keep_checkpoints = 2
+    return c
+
+
+def stages() -> tuple[ConfigDict, ...]:
+    """Each stage starts from the weight average of the one before.
+
+    objective: which loss (see losses.py). batch x crop x crop pixels per step. The rate warms up
+    linearly over `warmup` steps to learning_rate, then falls by a cosine to final_rate times that.
+    multipliers: parameters by path prefix, and the factor on their rate; all others are frozen.
+    """
+    return (
+        ConfigDict(
+            dict(
+                name="linear",
+                objective="linear",
+                steps=3_000,
+                batch=24,
+                crop=128,
+                learning_rate=1e-3,
+                warmup=100,
+                final_rate=0.1,
+                multipliers=dict.fromkeys(CODING, 1.0) | {"hyperprior/log2_gain": 1.0},
+            )
+        ),
+        ConfigDict(
+            dict(
+                name="context",
+                objective="context",
+                steps=6_000,
+                batch=16,
+                crop=64,
+                learning_rate=1e-3,
+                warmup=200,
+                final_rate=0.2,
+                multipliers=dict.fromkeys(NETWORKS, 1.0),
+            )
+        ),
+        ConfigDict(
+            dict(
+                name="score",
+                objective="decoder",
+                steps=1_800,
+                batch=8,
+                crop=128,
+                learning_rate=1e-3,
+                warmup=200,
+                final_rate=0.3,
+                multipliers=dict.fromkeys(SCORE, 1.0),
+            )
+        ),
+        ConfigDict(
+            dict(
+                name="joint",
+                objective="joint",
+                steps=3_600,
+                batch=8,
+                crop=128,
+                learning_rate=5e-4,
+                warmup=200,
+                final_rate=0.05,
+                multipliers=dict.fromkeys(SCORE + NETWORKS + ENCODER, 1.0)
+                | dict.fromkeys(CODING, 0.3)
+                | {
+                    "hyperprior/log2_gain": 0.3,
+                    "hyperprior/analysis/basis": 0.02,
+                    "context_decoder/basis": 0.02,
+                },
+            )
+        ),
+    )
+
+
+def shrink(config: ConfigDict) -> None:
+    """Every stage and code path, at a hundredth of the size."""
+    config.model.latent_channels = 24
+    config.model.hyper_channels = 8
+    config.model.coding_width = 16
+    config.model.widths = (8, 16, 16)
+    config.model.encoder_depths = (1, 1, 1)
+    config.model.context_depths = (1, 1, 1)
+    config.model.score_depths = (1, 1, 1)
+    config.model.condition_width = 8
+    config.data.min_side = 64
+    config.train.klt_patches = 2_000
+    config.train.log_every = 1
+    config.train.validate_every = 2
+    for stage in config.stages:
+        stage.update(steps=2, batch=2, crop=64, warmup=1)

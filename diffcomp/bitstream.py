@@ -1,0 +1,177 @@
+"""The `.dfc` container: one compressed image as a fixed header and two range coded streams.
+
+All integers are unsigned and little-endian:
+
+    offset  bytes  field
+         0      3  magic "DFC"
+         3      1  version, 1
+         4      4  fingerprint: names the part of the model that coding depends on
+         8      2  width in pixels, at least 1
+        10      2  height in pixels, at least 1
+        12      1  quality code; its meaning belongs to the codec
+        13      4  length of the z stream in bytes
+        17      4  length of the y stream in bytes
+        21      4  CRC-32 of the decoded symbols and indexes, made by the codec
+        25      4  CRC-32 of the whole file except these four bytes
+        29         z stream, then y stream; the file ends with the last byte of the y stream
+
+CRC-32 is that of zlib (ISO 3309). The first tells damage to the file from a decoder that computes
+other numbers than the encoder did: it is checked after decoding, by the codec.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+MAGIC = b"DFC"
+VERSION = 1
+HEADER_BYTES = 29
+MAX_SIDE = 2**16 - 1
+MAX_PIXELS = 2**28
+
+_FIELDS = struct.Struct("<3sBIHHBIII")  # everything before the file's CRC-32
+_CRC = struct.Struct("<I")
+
+
+class BitstreamError(ValueError):
+    """A compressed file that is damaged, foreign, too large, or made by another model."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """The contents of a `.dfc` file."""
+
+    fingerprint: int  # uint32, names the coding part of the model
+    width: int  # pixels, 1 to MAX_SIDE
+    height: int  # pixels, 1 to MAX_SIDE, with width * height <= MAX_PIXELS
+    quality_code: int  # uint8
+    symbols_crc: int  # uint32, CRC-32 of the decoded symbols and indexes
+    z_stream: bytes
+    y_stream: bytes
+
+
+def pack(container: Container) -> bytes:
+    """Returns the file of a container: `HEADER_BYTES` and the two streams.
+
+    Raises:
+      ValueError: if a field is not an integer in its range, or the image is too large.
+    """
+    check_size(container.width, container.height)
+    for name, smallest, largest in (
+        ("fingerprint", 0, 2**32 - 1),
+        ("quality_code", 0, 2**8 - 1),
+        ("symbols_crc", 0, 2**32 - 1),
+    ):
+        value = getattr(container, name)
+        if not isinstance(value, int) or not smallest <= value <= largest:
+            raise ValueError(
+                f"{name} must be an integer from {smallest} to {largest}, "
+                f"found {value!r} ({type(value).__name__})"
+            )
+    fields = _FIELDS.pack(
+        MAGIC,
+        VERSION,
+        container.fingerprint,
+        container.width,
+        container.height,
+        container.quality_code,
+        _stream_length("z_stream", container.z_stream),
+        _stream_length("y_stream", container.y_stream),
+        container.symbols_crc,
+    )
+    payload = container.z_stream + container.y_stream
+    return fields + _CRC.pack(_file_crc(fields, payload)) + payload
+
+
+def unpack(data: bytes) -> Container:
+    """Returns the container of a file; the inverse of `pack`.
+
+    The checks run from what makes the rest meaningless to what only makes it wrong: is this a
+    file of ours, of this version, complete, undamaged, and then, is it one that we accept.
+    Nothing is allocated by what the header claims: it must first agree with the file's length.
+
+    Raises:
+      BitstreamError: if the file is empty, foreign, of another version, truncated, extended,
+        damaged, or claims an image without pixels or with more than `MAX_PIXELS`.
+    """
+    if not data:
+        raise BitstreamError("the file is empty")
+    if data[: len(MAGIC)] != MAGIC[: len(data)]:
+        raise BitstreamError(f"not a .dfc file: it starts with {data[:3]!r} instead of {MAGIC!r}")
+    if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
+        raise BitstreamError(
+            f"the file has version {data[len(MAGIC)]}, this program reads version {VERSION}"
+        )
+    if len(data) < HEADER_BYTES:
+        raise BitstreamError(
+            f"the header is truncated: expected {HEADER_BYTES} bytes, found {len(data)}"
+        )
+    fields, payload = data[: _FIELDS.size], data[HEADER_BYTES:]
+    _, _, fingerprint, width, height, quality_code, z_length, y_length, symbols_crc = (
+        _FIELDS.unpack(fields)
+    )
+    expected = HEADER_BYTES + z_length + y_length
+    if len(data) < expected:
+        raise BitstreamError(f"the file is truncated: expected {expected} bytes, found {len(data)}")
+    if len(data) > expected:
+        raise BitstreamError(
+            f"the file has surplus bytes: expected {expected} bytes, found {len(data)}"
+        )
+    (stored_crc,) = _CRC.unpack(data[_FIELDS.size : HEADER_BYTES])
+    computed_crc = _file_crc(fields, payload)
+    if stored_crc != computed_crc:
+        raise BitstreamError(
+            "the file is damaged: its CRC-32 is "
+            f"{computed_crc:#010x}, the header says {stored_crc:#010x}"
+        )
+    if width == 0 or height == 0:
+        raise BitstreamError(f"the image has no pixels: width {width}, height {height}")
+    if width * height > MAX_PIXELS:
+        raise BitstreamError(_too_large(width, height))
+    return Container(
+        fingerprint=fingerprint,
+        width=width,
+        height=height,
+        quality_code=quality_code,
+        symbols_crc=symbols_crc,
+        z_stream=payload[:z_length],
+        y_stream=payload[z_length:],
+    )
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises ValueError for an image that no file may hold: no pixels, or too many."""
+    for name, value in (("width", width), ("height", height)):
+        if not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
+            raise ValueError(f"{name} must be an integer from 1 to {MAX_SIDE}, found {value!r}")
+    if width * height > MAX_PIXELS:
+        raise ValueError(_too_large(width, height))
+
+
+def check_fingerprint(container: Container, fingerprint: int, model_name: str) -> None:
+    """Raises BitstreamError unless the file was made by the model of this fingerprint."""
+    if container.fingerprint != fingerprint:
+        raise BitstreamError(
+            f"the file was made by a model with fingerprint {container.fingerprint:#010x}, "
+            f"but model {model_name!r} has {fingerprint:#010x}"
+        )
+
+
+def _stream_length(name: str, stream: bytes) -> int:
+    """Returns the length of a stream once it is known to be bytes that a uint32 can count."""
+    if not isinstance(stream, bytes):
+        raise ValueError(f"{name} must be bytes, found {type(stream).__name__}")
+    if len(stream) >= 2**32:
+        raise ValueError(f"{name} must be shorter than 2**32 bytes, found {len(stream)}")
+    return len(stream)
+
+
+def _file_crc(fields: bytes, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(fields))
+
+
+def _too_large(width: int, height: int) -> str:
+    return (
+        f"the image is too large: {width} x {height} = {width * height} pixels, "
+        f"at most {MAX_PIXELS} are supported"
+    )

@@ -1,0 +1,177 @@
+"""The command `diffcomp`: compress | decompress | info. Errors are one line and exit code 1."""
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from diffcomp import __version__, image_file
+from diffcomp.bitstream import MAX_PIXELS, BitstreamError
+from diffcomp.image_file import ImageError
+from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
+
+SUFFIX = ".dfc"
+LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code (0 done, 1 failed, 2 wrong usage)."""
+    args = _parser().parse_args(argv)
+    logging.getLogger("jax").setLevel(logging.ERROR)
+    try:
+        args.run(args)
+    except (ImageError, BitstreamError, ValueError, OSError, MemoryError) as error:
+        reason = "not enough memory for this image" if isinstance(error, MemoryError) else error
+        print(f"diffcomp: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("diffcomp: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def compress(args: argparse.Namespace) -> None:
+    """Image file -> .dfc file."""
+    output = Path(args.output or Path(args.input).with_suffix(SUFFIX))
+    image_file.check_target(output, args.force)
+    background = image_file.parse_color(args.background) if args.background else None
+    image = image_file.read_image(args.input, background)
+    for note in image.notes:
+        _say(args, f"{args.input}: {note}")
+    height, width = image.pixels.shape[:2]
+    with _progress(args, f"compressing {width} x {height}"):
+        data = _codec(args).compress(image.pixels, args.quality)
+    image_file.write_bytes(output, data, args.force)
+    bpp = 8 * len(data) / (width * height)
+    _say(args, f"{output}: {len(data)} bytes, {bpp:.3f} bpp")
+
+
+def decompress(args: argparse.Namespace) -> None:
+    """.dfc file -> image file."""
+    output = Path(args.output or Path(args.input).with_suffix(".png"))
+    image_file.check_target(output, args.force)
+    image_file.image_format(output)
+    data = image_file.read_bytes(args.input, LARGEST_FILE)
+    given = {name: getattr(args, name) for name in ("steps", "gamma", "eta", "realism", "seed")}
+    settings = {name: value for name, value in given.items() if value is not None}
+    from diffcomp import codec
+
+    with _named(args.input):
+        info = codec.file_info(data)
+        codec.check_settings(codec.DecodeSettings(**settings))
+        with _progress(args, f"decompressing {info.width} x {info.height}"):
+            pixels = _codec(args).decompress(data, **settings)
+    image_file.write_image(output, pixels, args.force)
+    _say(args, f"{output}: {info.width} x {info.height}")
+
+
+def info(args: argparse.Namespace) -> None:
+    """Prints what a .dfc file says of itself."""
+    data = image_file.read_bytes(args.input, LARGEST_FILE)
+    from diffcomp import codec
+
+    with _named(args.input):
+        found = codec.file_info(data)
+    pixels = found.width * found.height
+    print(f"size      {found.width} x {found.height} pixels")
+    print(f"model     {codec.model_names().get(found.fingerprint, 'unknown')}", end="")
+    print(f" (fingerprint {found.fingerprint:08x})")
+    print(f"quality   {found.quality:g}")
+    for name in ("header", "z", "y"):
+        bits = getattr(found, f"{name}_bits")
+        print(f"{name:9s} {bits} bits, {bits / pixels:.4f} bpp")
+    print(f"file      {len(data)} bytes, {found.bpp:.4f} bpp")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="diffcomp", description="Image codec with a diffusion decoder."
+    )
+    parser.add_argument("--version", action="version", version=f"diffcomp {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _command(commands, "compress", compress, "image -> .dfc")
+    command.add_argument("input", help="any image that Pillow opens")
+    command.add_argument("output", nargs="?", help="default: the input's name with .dfc")
+    command.add_argument(
+        "--quality",
+        type=float,
+        default=4.0,
+        metavar="Q",
+        help=f"real number from {MIN_QUALITY:g} to {MAX_QUALITY:g} (default: %(default)g)",
+    )
+    command.add_argument(
+        "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
+    )
+    _add_common(command)
+
+    command = _command(commands, "decompress", decompress, ".dfc -> image")
+    command.add_argument("input", help="a .dfc file")
+    command.add_argument("output", nargs="?", help="default: the input's name with .png")
+    command.add_argument("--steps", type=int, metavar="N", help="calls of the score network")
+    command.add_argument("--gamma", type=float, metavar="G", help="starting noise, 0 to 1")
+    command.add_argument("--eta", type=float, metavar="E", help="noise in each step, 0 to 1")
+    command.add_argument(
+        "--realism", type=float, metavar="R", help="0: least error, 1: natural look (default)"
+    )
+    command.add_argument("--seed", type=int, metavar="S", help="of the noise (default: 0)")
+    _add_common(command)
+
+    command = _command(commands, "info", info, "what a .dfc file holds")
+    command.add_argument("input", help="a .dfc file")
+    return parser
+
+
+def _command(commands, name, run, text) -> argparse.ArgumentParser:  # noqa: ANN001
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", default="base", help="shipped model or folder of an exported one (default: base)"
+    )
+    command.add_argument("--force", action="store_true", help="overwrite an existing output")
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _codec(args: argparse.Namespace):  # noqa: ANN202
+    # Imported late: --help, wrong usage and unreadable input answer without waiting for JAX.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from diffcomp import codec
+
+    return codec.load(args.model)
+
+
+def _say(args: argparse.Namespace, text: str) -> None:
+    if not args.quiet:
+        print(text, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _progress(args: argparse.Namespace, text: str) -> Iterator[None]:
+    """A spinner on stderr, on a terminal only."""
+    if args.quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{text} (the first run of a size also compiles)"):
+        yield
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Puts the file's name before what is wrong with it."""
+    try:
+        yield
+    except BitstreamError as error:
+        raise BitstreamError(f"{path}: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Typed, frozen configuration: what a `ConfigDict` from `configs/` becomes on entry.
+
+Meaning, unit and default of every field stand in `configs/base.py`, over the field.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    latent_channels: int
+    hyper_channels: int
+    coding_width: int
+    widths: tuple[int, int, int]
+    encoder_depths: tuple[int, int, int]
+    context_depths: tuple[int, int, int]
+    score_depths: tuple[int, int, int]
+    condition_width: int
+    quality_knots: int
+    base_error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    lmbda_low: float
+    lmbda_high: float
+    lpips_net: str
+    lpips_scale: float
+    rho_max: float
+    realism_range: tuple[float, float]
+    balance: float
+    base_weight: float
+    snr_weights: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    train: str
+    validation: str
+    min_side: int
+    crops_per_megapixel: float
+    cache_decoded: bool
+    threads: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StageConfig:
+    name: str
+    objective: str
+    steps: int
+    batch: int
+    crop: int
+    learning_rate: float
+    warmup: int
+    final_rate: float
+    multipliers: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    seed: int
+    klt_patches: int
+    clip_norm: float
+    adam_b2: float
+    average_decay: float
+    log_every: int
+    validate_every: int
+    checkpoint_minutes: float
+    keep_checkpoints: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    model: ModelConfig
+    loss: LossConfig
+    data: DataConfig
+    train: TrainConfig
+    stages: tuple[StageConfig, ...]
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], path: str = "config") -> T:
+    """Builds the dataclass `cls` from nested mappings (a `ConfigDict`, or parsed JSON).
+
+    Raises ValueError for an unknown key (naming the closest known ones), a missing key, and a
+    value of the wrong type; `path` is the place named in the message.
+    """
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=3) or sorted(hints)
+            raise ValueError(f"{path}.{key} is unknown; {cls.__name__} has: {', '.join(near)}.")
+    missing = [name for name in hints if name not in values]
+    if missing:
+        raise ValueError(f"{path} lacks: {', '.join(missing)}.")
+    built = {name: _convert(hint, values[name], f"{path}.{name}") for name, hint in hints.items()}
+    return cls(**built)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The inverse of `from_mapping`: nested dicts, lists and scalars that JSON can hold."""
+    if dataclasses.is_dataclass(config):
+        return {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, Mapping):
+        return {key: to_dict(value) for key, value in config.items()}
+    if isinstance(config, tuple):
+        return [to_dict(value) for value in config]
+    return config
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, path)
+    if origin is tuple:
+        variadic = args[-1] is Ellipsis
+        if not variadic and len(value) != len(args):
+            raise ValueError(f"{path} is {value}; it takes {len(args)} values.")
+        hints = [args[0]] * len(value) if variadic else args
+        return tuple(
+            _convert(h, v, f"{path}[{i}]")
+            for i, (h, v) in enumerate(zip(hints, value, strict=True))
+        )
+    if origin is not None and issubclass(origin, Mapping):
+        pairs = {str(k): _convert(args[1], v, f"{path}.{k}") for k, v in value.items()}
+        return types.MappingProxyType(pairs)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ValueError(f"{path} is {value!r}; it must be of type {hint.__name__}.")
+    return value

@@ -1,0 +1,138 @@
+"""Convolutions in exact integer arithmetic: the same bits on every machine, in any order of sums.
+
+Activations and weights are 16-bit fixed-point integers. They are held in float64 arrays because
+that is where fast matrix products are; every product and every partial sum is an integer below
+2**53, hence exact, so neither the order of summation nor fused operations can change a result.
+`FixedPointConv` refuses weights for which that bound would not hold.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from diffcomp.entropy_parameters import LEAKY_SHIFT
+
+ACTIVATION_BITS = 10  # fraction bits of activations: 16-bit values in [-32, 32)
+PARAMETER_BITS = 16  # fraction bits of the means and log2 scales that come out
+LARGEST = 2**15 - 1  # of an activation or a weight
+EXACT = 2**53  # integers up to here are exact in float64
+MAX_WEIGHT_BITS = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedPointConv:
+    """One convolution (stride 1, zero padding that keeps the size) with integer weights.
+
+    Raises ValueError if a sum could leave the range in which float64 is exact.
+    """
+
+    kernel: np.ndarray  # int16 [side, side, C_in, C_out], in units of 2**-weight_bits
+    bias: np.ndarray  # int64 [C_out], in units of 2**-(weight_bits + input_bits)
+    weight_bits: int
+    input_bits: int
+    output_bits: int
+
+    def __post_init__(self) -> None:
+        magnitude = np.abs(self.kernel.astype(np.int64)).sum(axis=(0, 1, 2)) * (LARGEST + 1)
+        largest = int((magnitude + np.abs(self.bias)).max()) + 2**self.shift
+        if largest >= EXACT:
+            raise ValueError(f"sums may reach {largest}; they must stay below 2**53 to be exact.")
+
+    @property
+    def shift(self) -> int:
+        """Bits dropped between accumulator and output."""
+        return self.weight_bits + self.input_bits - self.output_bits
+
+    def __call__(self, h: np.ndarray) -> np.ndarray:
+        """Integer-valued float64 [B, H, W, C_in], magnitudes <= 2**15 -> [B, H, W, C_out]."""
+        side = self.kernel.shape[0]
+        b, height, width, _ = h.shape
+        margin = side // 2
+        h = np.pad(h, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+        total = np.broadcast_to(self.bias.astype(np.float64), (b, height, width, len(self.bias)))
+        for i in range(side):
+            for j in range(side):
+                tap = np.ascontiguousarray(h[:, i : i + height, j : j + width])
+                total = total + tap @ self.kernel[i, j].astype(np.float64)
+        return round_shift(total, self.shift)
+
+
+def round_shift(value: np.ndarray, shift: int) -> np.ndarray:
+    """floor(value / 2**shift + 1/2): exact, since dividing by a power of two is."""
+    return np.floor(value * 2.0**-shift + 0.5)
+
+
+def quantize_conv(
+    kernel: np.ndarray, bias: np.ndarray, input_bits: int, output_bits: int
+) -> FixedPointConv:
+    """Float weights [side, side, C_in, C_out] and [C_out] -> 16-bit weights of the finest grid."""
+    peak = max(float(np.abs(kernel).max()), 2.0**-MAX_WEIGHT_BITS)
+    weight_bits = min(math.floor(math.log2(LARGEST / peak)), MAX_WEIGHT_BITS)
+    # Outputs may not carry more fraction bits than the accumulator has.
+    weight_bits = max(weight_bits, output_bits - input_bits)
+    return FixedPointConv(
+        kernel=np.rint(kernel.astype(np.float64) * 2.0**weight_bits).astype(np.int16),
+        bias=np.rint(bias.astype(np.float64) * 2.0 ** (weight_bits + input_bits)).astype(np.int64),
+        weight_bits=weight_bits,
+        input_bits=input_bits,
+        output_bits=output_bits,
+    )
+
+
+def dequantize_conv(conv: FixedPointConv) -> tuple[np.ndarray, np.ndarray]:
+    """The float32 kernel and bias that the integers stand for."""
+    kernel = conv.kernel * 2.0**-conv.weight_bits
+    bias = conv.bias * 2.0 ** -(conv.weight_bits + conv.input_bits)
+    return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+class FixedPointLayers:
+    """`entropy_parameters.Layers` in integers: tensors are integer-valued float64."""
+
+    def __init__(self, convs: Mapping[str, FixedPointConv]):
+        self.convs = dict(convs)
+
+    @classmethod
+    def from_floats(
+        cls, weights: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    ) -> "FixedPointLayers":
+        """Turns (kernel, bias) of each layer into integers."""
+        convs = {}
+        for name, (kernel, bias) in weights.items():
+            input_bits = 0 if name == "up32" else ACTIVATION_BITS  # z_hat holds integers
+            output_bits = PARAMETER_BITS if name.endswith("head") else ACTIVATION_BITS
+            convs[name] = quantize_conv(kernel, bias, input_bits, output_bits)
+        return cls(convs)
+
+    def linear(self, name: str, h: np.ndarray) -> np.ndarray:
+        return self.convs[name](h)
+
+    def activate(self, h: np.ndarray) -> np.ndarray:
+        h = np.where(h < 0, np.floor(h * 2.0**-LEAKY_SHIFT), h)
+        return np.clip(h, -LARGEST, LARGEST)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays by name, for `np.savez`."""
+        arrays = {}
+        for name, conv in self.convs.items():
+            arrays[f"{name}.kernel"], arrays[f"{name}.bias"] = conv.kernel, conv.bias
+            bits = (conv.weight_bits, conv.input_bits, conv.output_bits)
+            arrays[f"{name}.bits"] = np.array(bits, np.int32)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "FixedPointLayers":
+        """Inverse of `to_arrays`; raises KeyError for a missing array."""
+        names = [key.removesuffix(".kernel") for key in arrays if key.endswith(".kernel")]
+        return cls(
+            {
+                name: FixedPointConv(
+                    arrays[f"{name}.kernel"],
+                    arrays[f"{name}.bias"],
+                    *(int(bits) for bits in arrays[f"{name}.bits"]),
+                )
+                for name in names
+            }
+        )

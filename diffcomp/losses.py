@@ -1,0 +1,159 @@
+"""What training minimises. One objective per kind of stage, all of the form
+
+    loss = bpp + lmbda(q) * [ w_b mse(base) + (1 - w_b) ((1 - rho) mse(x_0) + rho s lpips(x_0)) ]
+
+(paper, section 3.3, with the base reconstruction's error added). bpp counts bits per pixel of y and
+z; mse is on the scale 0..255, averaged over pixels and channels; rho = rho_max * r, r the realism
+knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from diffcomp.config import LossConfig, ModelConfig
+from diffcomp.hyperprior import Latents, Rate, normalized_quality
+from diffcomp.model import CompressionModel, FlatParams, variables_of
+from diffcomp.noise_schedule import add_noise, alpha_bar_cosine, snr
+from diffcomp.perceptual import LpipsWeights, lpips
+from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
+from diffcomp.transforms import ContextMaps
+
+Metrics = dict[str, Array]
+# t is drawn from U(0, T_RANGE) and cut off at 1: decoding always calls the network at t = 1.
+T_RANGE = 1.125
+
+
+class Conditions(NamedTuple):
+    """What is drawn at random for each image of a batch."""
+
+    quality: Array  # [B] in [1, 8]
+    realism: Array  # [B] in [0, 1]
+    t: Array  # [B] in [0, 1]
+    eps: Array  # [B, H, W, 3], standard normal
+    key: Array  # for the quantisation noise
+
+
+class Objective(NamedTuple):
+    """A loss, with all that it needs besides parameters and data."""
+
+    model: ModelConfig
+    loss: LossConfig
+    lpips_weights: LpipsWeights | None
+
+    def apply(self, params: FlatParams, *args: object, method: str) -> object:
+        return CompressionModel(self.model).apply(variables_of(params), *args, method=method)
+
+
+def lmbda(loss: LossConfig, quality: Array) -> Array:
+    """Weight of distortion, bits per pixel per unit of mse (0..255): geometric in the quality."""
+    ratio = loss.lmbda_high / loss.lmbda_low
+    return loss.lmbda_low * ratio ** normalized_quality(quality)
+
+
+def draw_conditions(loss: LossConfig, x: Array, key: Array) -> Conditions:
+    """Quality uniform; realism uniform over `realism_range`, cut off to [0, 1]; t likewise."""
+    keys = jax.random.split(key, 5)
+    n = x.shape[:1]
+    low, high = loss.realism_range
+    return Conditions(
+        quality=jax.random.uniform(keys[0], n, minval=MIN_QUALITY, maxval=MAX_QUALITY),
+        realism=jnp.clip(jax.random.uniform(keys[1], n, minval=low, maxval=high), 0.0, 1.0),
+        t=jnp.minimum(jax.random.uniform(keys[2], n, maxval=T_RANGE), 1.0),
+        eps=jax.random.normal(keys[3], x.shape),
+        key=keys[4],
+    )
+
+
+def linear_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+    """Rate and distortion of the linear codec: fits hyperprior, prior and gains."""
+    latents = objective.apply(params, x, method="encode_linear")
+    rate = objective.apply(params, latents, c.quality, c.key, method="noisy_rate")
+    mse = mse_255(x, objective.apply(params, rate.y_hat, method="decode_linear"))
+    terms = rate_terms(rate, x) | {"mse": mse}
+    return _reduce(objective.loss, c, terms["bpp"] + lmbda(objective.loss, c.quality) * mse, terms)
+
+
+def context_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+    """Error of the base reconstruction from the linear codec's y_hat: fits the context decoder."""
+    latents = objective.apply(params, x, method="encode_linear")
+    y_hat = _fixed_y_hat(objective, params, latents, c.quality)
+    base = objective.apply(params, y_hat, c.quality, method="decode_context").base
+    linear = objective.apply(params, y_hat, method="decode_linear")
+    terms = {"mse": mse_255(x, base), "mse_linear": mse_255(x, linear)}
+    return _reduce(objective.loss, c, lmbda(objective.loss, c.quality) * terms["mse"], terms)
+
+
+def decoder_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+    """Distortion and perception given the encoder's y_hat: fits both parts of the decoder."""
+    latents = objective.apply(params, x, c.quality, method="encode")
+    y_hat = _fixed_y_hat(objective, params, latents, c.quality)
+    context = objective.apply(params, y_hat, c.quality, method="decode_context")
+    distortion, terms = _decoder_terms(objective, params, x, c, context)
+    return _reduce(objective.loss, c, lmbda(objective.loss, c.quality) * distortion, terms)
+
+
+def joint_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+    """Everything at once: rate, distortion and perception."""
+    latents = objective.apply(params, x, c.quality, method="encode")
+    rate = objective.apply(params, latents, c.quality, c.key, method="noisy_rate")
+    context = objective.apply(params, rate.y_hat, c.quality, method="decode_context")
+    distortion, terms = _decoder_terms(objective, params, x, c, context)
+    terms |= rate_terms(rate, x)
+    loss = terms["bpp"] + lmbda(objective.loss, c.quality) * distortion
+    return _reduce(objective.loss, c, loss, terms)
+
+
+OBJECTIVES: dict[str, Callable[..., tuple[Array, Metrics]]] = {
+    "linear": linear_objective,
+    "context": context_objective,
+    "decoder": decoder_objective,
+    "joint": joint_objective,
+}
+
+
+def mse_255(x: Array, x_hat: Array) -> Array:
+    """Mean squared error of each image on the scale 0..255: two [B, H, W, 3] in [-1, 1] -> [B]."""
+    return jnp.mean(jnp.square(x - x_hat), axis=(1, 2, 3)) * 127.5**2
+
+
+def rate_terms(rate: Rate, x: Array) -> Metrics:
+    """Estimated bits per pixel of each image, in all and by latent."""
+    pixels = x.shape[1] * x.shape[2]
+    bpp_y, bpp_z = rate.bits_y / pixels, rate.bits_z / pixels
+    return {"bpp": bpp_y + bpp_z, "bpp_y": bpp_y, "bpp_z": bpp_z}
+
+
+def _fixed_y_hat(
+    objective: Objective, params: FlatParams, latents: Latents, quality: Array
+) -> Array:
+    rate = objective.apply(params, latents, quality, method="rate")
+    return jax.lax.stop_gradient(rate.y_hat)
+
+
+def _decoder_terms(
+    objective: Objective, params: FlatParams, x: Array, c: Conditions, context: ContextMaps
+) -> tuple[Array, Metrics]:
+    """Per-image distortion [B] of base and x_0 estimate, and its parts."""
+    loss = objective.loss
+    alpha_bar = alpha_bar_cosine(c.t)
+    x_t = add_noise(x, c.eps, alpha_bar)
+    x0 = objective.apply(params, x_t, c.t, context, c.quality, c.realism, method="denoise")
+    mse_base, mse_x0 = mse_255(x, context.base), mse_255(x, x0)
+    perception = lpips(objective.lpips_weights, x, x0)
+    weight = jnp.clip(snr(alpha_bar), *loss.snr_weights)
+    rho = loss.rho_max * c.realism
+    score = (1 - rho) * weight * mse_x0 + rho * loss.lpips_scale * perception
+    distortion = loss.base_weight * mse_base + (1 - loss.base_weight) * score
+    return distortion, {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception}
+
+
+def _reduce(loss: LossConfig, c: Conditions, values: Array, terms: Metrics) -> tuple:
+    """Mean over the batch, with low rates weighted up by `balance`."""
+    middle = (loss.lmbda_low * loss.lmbda_high) ** 0.5
+    weights = (middle / lmbda(loss, c.quality)) ** loss.balance
+    metrics = {name: jnp.mean(value) for name, value in terms.items()}
+    return jnp.mean(weights * values), metrics

@@ -1,0 +1,20 @@
+"""The quality dial: a real number in [1, 8], kept in a file as one byte."""
+
+MIN_QUALITY = 1.0
+MAX_QUALITY = 8.0
+CODES_PER_UNIT = 32
+CODES = int((MAX_QUALITY - MIN_QUALITY) * CODES_PER_UNIT) + 1  # 225 values, 0 to 224
+
+
+def quality_to_code(quality: float) -> int:
+    """The nearest code of a quality; raises ValueError outside [1, 8] and for NaN."""
+    if not MIN_QUALITY <= quality <= MAX_QUALITY:
+        raise ValueError(f"quality is {quality}; it must be in [{MIN_QUALITY:g}, {MAX_QUALITY:g}].")
+    return round((quality - MIN_QUALITY) * CODES_PER_UNIT)
+
+
+def code_to_quality(code: int) -> float:
+    """The quality of a code; raises ValueError for one that no file may hold."""
+    if not 0 <= code < CODES:
+        raise ValueError(f"quality code is {code}; it must be in [0, {CODES - 1}].")
+    return MIN_QUALITY + code / CODES_PER_UNIT

@@ -1,0 +1,178 @@
+"""Training from photographs to a fitted model, stage by stage; stop and resume at any time."""
+
+import json
+import logging
+import math
+import signal
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from clu import metric_writers
+
+from diffcomp import input_pipeline, karhunen_loeve
+from diffcomp.checkpoint import Checkpoints, Position
+from diffcomp.config import Config, StageConfig, to_dict
+from diffcomp.model import FlatParams, init_params
+from diffcomp.train_step import TrainState, make_train_step, start_stage
+from diffcomp.validation import Validation
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config, workdir: Path) -> TrainState:
+    """Runs (or goes on with) all stages; returns the last state.
+
+    Writes checkpoints, TensorBoard events, `metrics.csv` and `config.json` to `workdir`.
+    SIGTERM saves and returns early; calling again with the same workdir continues.
+    Raises FloatingPointError, naming metric and step, when a metric is not finite.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "config.json").write_text(json.dumps(to_dict(config), indent=1) + "\n")
+    run = _Run(config, workdir)
+    try:
+        return run.stages()
+    finally:
+        run.close()
+
+
+def restore_average(config: Config, workdir: Path) -> tuple[Position, FlatParams]:
+    """The weight average of the newest checkpoint, and where in the run it belongs.
+
+    Raises FileNotFoundError if there is no checkpoint.
+    """
+    checkpoints = Checkpoints(workdir, config)
+    restored = checkpoints.restore(_random_params(config))
+    checkpoints.close()
+    if restored is None:
+        raise FileNotFoundError(f"{workdir} holds no checkpoint.")
+    return restored[0], restored[1].average
+
+
+class _Run:
+    """What lives as long as the run: data, checkpoints, writers, and the wish to stop."""
+
+    def __init__(self, config: Config, workdir: Path):
+        self.config = config
+        self.source = input_pipeline.CropSlots(
+            input_pipeline.image_files(config.data.train), config.data
+        )
+        self.checkpoints = Checkpoints(workdir, config)
+        self.writer = metric_writers.create_default_writer(workdir)
+        self.validation = Validation(config, workdir)
+        self.stop_requested = False
+        self._old_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, *_: object) -> None:
+        self.stop_requested = True
+
+    def close(self) -> None:
+        signal.signal(signal.SIGTERM, self._old_handler)
+        self.checkpoints.close()
+        self.writer.flush()
+        self.writer.close()
+
+    def stages(self) -> TrainState:
+        restored = self.checkpoints.restore(_random_params(self.config))
+        if restored is None:
+            position = Position(stage=0, step=0)
+            state = start_stage(self.config, self.config.stages[0], self._initial_params())
+        else:
+            position, state = restored
+            log.info("continuing at step %d of stage %d", position.step, position.stage)
+        while True:
+            state = self._stage(position, state)
+            last = position.stage == len(self.config.stages) - 1
+            if last or self.stop_requested:
+                return state
+            position = Position(position.stage + 1, 0)
+            # The average is what the stage has learned; the last parameters still carry its noise.
+            state = start_stage(self.config, self.config.stages[position.stage], state.average)
+
+    def _stage(self, position: Position, state: TrainState) -> TrainState:
+        stage = self.config.stages[position.stage]
+        step_fn = make_train_step(self.config, stage, position.stage)
+        batches = self._batches(position, stage)
+        progress = _Progress(self, stage, position)
+        for step in range(position.step, stage.steps):
+            # Order: train, log, validate, save. A checkpoint of n holds exactly n steps, and the
+            # data are a function of the step, so a resumed run sees what this one would have seen.
+            state, metrics = step_fn(state, next(batches))
+            done = step + 1
+            progress.after_step(done, metrics)
+            if done % self.config.train.validate_every == 0 or done == stage.steps:
+                self.validation.run(progress.global_step(done), state.average, self.writer)
+            if self.stop_requested or progress.checkpoint_due() or done == stage.steps:
+                self.checkpoints.save(Position(position.stage, done), state)
+            if self.stop_requested:
+                log.info("stopping at step %d of stage %s", done, stage.name)
+                break
+        return state
+
+    def _batches(self, position: Position, stage: StageConfig):  # noqa: ANN202
+        seed = self.config.data.seed + position.stage
+        dataset = input_pipeline.crop_dataset(self.source, stage.crop, stage.batch, seed)
+        return input_pipeline.batches(dataset, position.step, self.config.data.threads)
+
+    def _initial_params(self) -> FlatParams:
+        """Random networks around a linear codec fitted to the training images."""
+        params = _random_params(self.config)
+        log.info("fitting the Karhunen-Loeve transform")
+        mean, covariance = karhunen_loeve.patch_covariance(self._patch_batches())
+        fitted = karhunen_loeve.linear_codec(mean, covariance, self.config.model, self.config.loss)
+        return {**params, **jax.tree.map(jax.numpy.asarray, fitted)}
+
+    def _patch_batches(self):  # noqa: ANN202
+        side, batch = 64, 32
+        patches = batch * (side // 16) ** 2
+        dataset = input_pipeline.crop_dataset(self.source, side, batch, self.config.data.seed + 999)
+        for i in range(math.ceil(self.config.train.klt_patches / patches)):
+            yield np.asarray(dataset[i], np.float32) / 127.5 - 1
+
+
+class _Progress:
+    """Averages metrics between log lines, and tells when a checkpoint is due."""
+
+    def __init__(self, run: _Run, stage: StageConfig, position: Position):
+        self._run, self._stage = run, stage
+        self._before = sum(s.steps for s in run.config.stages[: position.stage])
+        self._window: list[dict] = []
+        self._window_start = self._saved = time.monotonic()
+
+    def global_step(self, done: int) -> int:
+        return self._before + done
+
+    def checkpoint_due(self) -> bool:
+        if time.monotonic() - self._saved < 60 * self._run.config.train.checkpoint_minutes:
+            return False
+        self._saved = time.monotonic()
+        return True
+
+    def after_step(self, done: int, metrics: dict) -> None:
+        self._window.append(metrics)
+        if done % self._run.config.train.log_every and done != self._stage.steps:
+            return
+        means = {k: float(np.mean([m[k] for m in self._window])) for k in metrics}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} is {value} within the last {len(self._window)} steps before step"
+                    f" {done} of stage {self._stage.name!r}; the last checkpoint is intact."
+                )
+        seconds = time.monotonic() - self._window_start
+        means["seconds_per_step"] = seconds / len(self._window)
+        self._run.writer.write_scalars(
+            self.global_step(done), {f"{self._stage.name}/{k}": v for k, v in means.items()}
+        )
+        left = (self._stage.steps - done) * means["seconds_per_step"] / 60
+        shown = " ".join(f"{k} {v:.4g}" for k, v in means.items())
+        log.info(
+            "%s %d/%d (%.0f min left) %s", self._stage.name, done, self._stage.steps, left, shown
+        )
+        self._window, self._window_start = [], time.monotonic()
+
+
+def _random_params(config: Config) -> FlatParams:
+    key = jax.random.key(config.train.seed)
+    return jax.jit(init_params, static_argnums=0)(config.model, key)

@@ -1,0 +1,33 @@
+"""Writes the model of a training run: python launch/export.py WORKDIR OUT [--name=base]
+
+Takes the weight average of the newest checkpoint; OUT is a folder that `diffcomp.load` reads.
+"""
+
+import json
+from pathlib import Path
+
+from absl import app, flags
+
+from diffcomp import exported_model
+from diffcomp.config import Config, from_mapping
+from diffcomp.train_loop import restore_average
+
+_NAME = flags.DEFINE_string("name", "base", "Name of the model.")
+_CARD = flags.DEFINE_string("card", None, "JSON file with the model's provenance.")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) != 3:
+        raise app.UsageError("Give the folder of the run and the folder to write.")
+    workdir, out = Path(argv[1]), Path(argv[2])
+    config = from_mapping(Config, json.loads((workdir / "config.json").read_text()))
+    position, params = restore_average(config, workdir)
+    card = json.loads(Path(_CARD.value).read_text()) if _CARD.value else {}
+    card |= {"stage": config.stages[position.stage].name, "step": position.step}
+    model = exported_model.export(_NAME.value, config.model, params, card)
+    exported_model.save(model, out)
+    print(f"{out}: model {model.name}, fingerprint {model.coder.fingerprint:08x}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,722 @@
+"""Tests of reading pictures as 8-bit sRGB and of writing files in one step."""
+
+import errno
+import os
+import re
+import stat
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, JpegImagePlugin
+
+from diffcomp import image_file
+from diffcomp.image_file import (
+    ImageError,
+    atomic_write,
+    check_target,
+    image_format,
+    parse_color,
+    read_bytes,
+    read_image,
+    write_bytes,
+    write_image,
+)
+
+# Display P3 and sRGB primaries, adapted to the profile connection space's white (D50) by the
+# Bradford transform; one column per primary.
+P3_TO_XYZ = np.array(
+    [[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]]
+)
+SRGB_TO_XYZ = np.array(
+    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
+)
+GAMMA = 563 / 256
+
+
+def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def srgb_encode(linear: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1, clipped to 0..1 and scaled to 0..255."""
+    linear = np.clip(linear, 0, 1)
+    low, high = 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    return 255 * np.where(linear <= 0.0031308, low, high)
+
+
+def png(width: int, height: int, depth: int, color_type: int, rows: bytes, *chunks) -> bytes:
+    """A PNG from raw rows, each with its filter byte; chunks are (name, data) before the rows."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def tiff(width: int, bits: int, sample_format: int, white_is_zero: bool, row: bytes) -> bytes:
+    """A little-endian TIFF of one grey row."""
+    long, short = 4, 3
+    tags = [(256, long, width), (257, long, 1), (258, short, bits), (259, short, 1)]
+    tags += [(262, short, 0 if white_is_zero else 1), (273, long, 8), (277, short, 1)]
+    tags += [(278, long, 1), (279, long, len(row)), (339, short, sample_format)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(row)) + row + directory
+
+
+def icc_profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC version 2 profile named "made by hand"."""
+    name = b"made by hand\0"
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"none\0",
+        b"wtpt": xyz_tag([0.9642, 1.0, 0.8249]),
+        **tags,
+    }
+    table, body = b"", b""
+    for key, value in tags.items():
+        table += struct.pack(">4sII", key, 132 + 12 * len(tags) + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    header = struct.pack(
+        ">I4xI4s4s4s12s4s28x",
+        132 + len(table) + len(body),
+        0x02400000,
+        kind,
+        space,
+        connection,
+        bytes([7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]),
+        b"acsp",
+    )
+    header += xyz_tag([0.9642, 1.0, 0.8249])[8:] + bytes(48)
+    return header + struct.pack(">I", len(tags)) + table + body
+
+
+def xyz_tag(values: list[float]) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * v) for v in values))
+
+
+def curve_tag(entries: list[int]) -> bytes:
+    return b"curv" + bytes(4) + struct.pack(f">I{len(entries)}H", len(entries), *entries)
+
+
+def rgb_profile(to_xyz: np.ndarray, curve: bytes) -> bytes:
+    tags = {
+        name: xyz_tag(column)
+        for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_xyz.T, strict=True)
+    }
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    return icc_profile(b"mntr", b"RGB ", b"XYZ ", tags)
+
+
+def cmyk_profile() -> bytes:
+    """Neutral ink: L* = 100 - 25 (C + M + Y + K), inks in 0..1, as an 8-bit table (lut8Type)."""
+    lightness = [255 - round(255 * bin(node).count("1") / 4) for node in range(16)]
+    table = b"".join(bytes([value, 128, 128]) for value in lightness)
+    identity = struct.pack(">9i", *(65536 * np.eye(3, dtype=int).ravel()))
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + bytes(range(256)) * 4 + table
+    return icc_profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": lut + bytes(range(256)) * 3})
+
+
+def save(path, image: Image.Image, **options):
+    image.save(path, **options)
+    return path
+
+
+def put(path, data: bytes):
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("extension", ["png", "webp", "tif", "bmp", "ppm"])
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 5), (13, 7)])
+def test_lossless_round_trip(tmp_path, extension, height, width):
+    pixels = noise(height, width)
+    path = tmp_path / f"picture.{extension}"
+    write_image(path, pixels)
+    loaded = read_image(path)
+    np.testing.assert_array_equal(loaded.pixels, pixels)
+    assert loaded.pixels.dtype == np.uint8 and loaded.pixels.flags.c_contiguous
+    assert loaded.notes == ()
+
+
+@pytest.mark.parametrize("extension", ["jpg", "jpeg", "JPG"])
+def test_jpeg_is_written_without_chroma_subsampling(tmp_path, extension):
+    pixels = np.broadcast_to(np.arange(0, 240, 10, dtype=np.uint8)[:, None, None], (24, 24, 3))
+    path = tmp_path / f"picture.{extension}"
+    write_image(path, pixels)
+    with Image.open(path) as image:
+        assert JpegImagePlugin.get_sampling(image) == 0
+    loaded = read_image(path)
+    assert np.abs(loaded.pixels.astype(int) - pixels).max() <= 3
+    assert loaded.notes == ()
+
+
+def test_avif_and_gif_are_read(tmp_path):
+    pixels = np.full((6, 9, 3), (200, 60, 30), np.uint8)
+    avif = read_image(save(tmp_path / "a.avif", Image.fromarray(pixels), quality=100))
+    assert np.abs(avif.pixels.astype(int) - pixels).max() <= 3
+    gif = read_image(save(tmp_path / "a.gif", Image.fromarray(pixels)))
+    np.testing.assert_array_equal(gif.pixels, pixels)
+    assert gif.notes == ("palette converted to RGB",)
+
+
+# Each upright picture A as a camera held in that orientation stores it (TIFF 6.0, page 36).
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[:, ::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[::-1].swapaxes(0, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("extension", ["png", "webp", "tif", "jpg"])
+def test_exif_orientation(tmp_path, extension, orientation):
+    upright = np.kron([[0, 50, 100], [150, 200, 250]], np.ones((8, 8))).astype(np.uint8)
+    upright = np.stack([upright] * 3, axis=-1)
+    image = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"webp": {"lossless": True}, "jpg": {"quality": 100}}.get(extension, {})
+    loaded = read_image(save(tmp_path / f"picture.{extension}", image, exif=exif, **options))
+    assert loaded.pixels.shape == upright.shape
+    tolerance = 2 if extension == "jpg" else 0
+    assert np.abs(loaded.pixels.astype(int) - upright).max() <= tolerance
+    assert loaded.notes == (() if orientation == 1 else ("EXIF orientation applied",))
+
+
+def test_unknown_orientation_is_ignored(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    loaded = read_image(save(tmp_path / "a.png", Image.fromarray(noise(2, 3)), exif=exif))
+    np.testing.assert_array_equal(loaded.pixels, noise(2, 3))
+    assert loaded.notes == ()
+
+
+def test_broken_exif_is_ignored(tmp_path):
+    path = save(tmp_path / "a.png", Image.fromarray(noise(2, 3)), exif=b"Exif\0\0no TIFF header")
+    loaded = read_image(path)
+    np.testing.assert_array_equal(loaded.pixels, noise(2, 3))
+    assert loaded.notes == ("broken EXIF ignored",)
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+def test_16_bit_grey_is_rounded_not_clipped(tmp_path, byte_order):
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    expected = np.rint(values / 257).astype(np.uint8)
+    notes = ("grey converted to RGB", "16-bit converted to 8-bit")
+    for name in ("a.png", "a.tif"):
+        image = Image.fromarray(values.astype(f"{byte_order}u2"))
+        loaded = read_image(save(tmp_path / name, image))
+        np.testing.assert_array_equal(loaded.pixels, np.stack([expected] * 3, axis=-1))
+        assert loaded.notes == notes
+
+
+def test_16_bit_grey_of_mode_i_is_rounded(tmp_path):
+    path = put(tmp_path / "a.pgm", b"P5 3 1 65535\n" + struct.pack(">3H", 128, 129, 65535))
+    loaded = read_image(path)
+    assert loaded.pixels[0, :, 0].tolist() == [0, 1, 255]
+    assert loaded.notes == ("grey converted to RGB", "16-bit converted to 8-bit")
+
+
+def test_16_bit_rgb_is_noted(tmp_path):
+    samples = np.array([0x80FF, 0x8100, 0xFFFF], ">u2").tobytes()
+    loaded = read_image(put(tmp_path / "a.png", png(1, 1, 16, 2, b"\0" + samples)))
+    assert loaded.pixels.tolist() == [[[128, 129, 255]]]
+    assert loaded.notes == ("16-bit converted to 8-bit",)
+    loaded = read_image(put(tmp_path / "a.ppm", b"P6 1 1 65535\n" + samples))
+    assert loaded.notes == ("16-bit converted to 8-bit",)
+
+
+@pytest.mark.parametrize(
+    "bits, sample_format, row, expected",
+    [
+        (12, 1, bytes([0xFF, 0xF0, 0x08]), [255, 0]),
+        (16, 1, struct.pack("<2H", 257, 65535), [1, 255]),
+        (32, 3, struct.pack("<2f", 0.2, 1.0), [51, 255]),
+    ],
+)
+def test_deep_tiff(tmp_path, bits, sample_format, row, expected):
+    loaded = read_image(put(tmp_path / "a.tif", tiff(2, bits, sample_format, False, row)))
+    assert loaded.pixels[0, :, 1].tolist() == expected
+    kind = "float" if sample_format == 3 else f"{bits}-bit"
+    assert loaded.notes == ("grey converted to RGB", f"{kind} converted to 8-bit")
+    if bits > 12:  # Pillow refuses 12-bit files where white is zero.
+        loaded = read_image(put(tmp_path / "b.tif", tiff(2, bits, sample_format, True, row)))
+        assert loaded.pixels[0, :, 1].tolist() == [255 - value for value in expected]
+
+
+@pytest.mark.parametrize(
+    "values, text",
+    [
+        (
+            np.array([[0.0, 1.5]], np.float32),
+            "has samples from 0.0 to 1.5; they must be within 0..1",
+        ),
+        (np.array([[0.0, np.nan]], np.float32), "has samples from nan to nan"),
+        (np.array([[-1, 5]], np.int32), "has samples from -1 to 5; they must be within 0..65535"),
+        (np.array([[0, 65536]], np.int32), "has samples from 0 to 65536"),
+    ],
+)
+def test_samples_of_unknown_range_are_refused(tmp_path, values, text):
+    path = save(tmp_path / "a.tif", Image.fromarray(values))
+    with pytest.raises(ImageError, match=re.escape(f"{path}: {text}")):
+        read_image(path)
+
+
+def test_grey_and_1_bit(tmp_path):
+    grey = noise(3, 4)[..., 0]
+    loaded = read_image(save(tmp_path / "a.png", Image.fromarray(grey)))
+    np.testing.assert_array_equal(loaded.pixels, np.stack([grey] * 3, axis=-1))
+    assert loaded.notes == ("grey converted to RGB",)
+    loaded = read_image(save(tmp_path / "b.png", Image.fromarray(grey > 127)))
+    np.testing.assert_array_equal(loaded.pixels[..., 2], 255 * (grey > 127))
+    assert loaded.notes == ("black and white converted to RGB",)
+
+
+def test_cmyk_jpeg_and_tiff(tmp_path):
+    image = Image.new("CMYK", (8, 8), (255, 0, 51, 0))
+    for name, tolerance in (("a.tif", 0), ("a.jpg", 2)):
+        loaded = read_image(save(tmp_path / name, image))
+        assert np.abs(loaded.pixels.astype(int) - (0, 255, 204)).max() <= tolerance
+        assert loaded.notes == ("CMYK converted to sRGB",)
+
+
+def test_cielab_tiff(tmp_path):
+    # sRGB red under D50, the white of ICC profiles: L* = 54.29, a* = 80.81, b* = 69.89.
+    lab = np.full((2, 2, 3), (round(54.29 * 2.55), 81, 70), np.uint8)
+    loaded = read_image(save(tmp_path / "a.tif", Image.fromarray(lab, "LAB")))
+    assert np.abs(loaded.pixels.astype(int) - (255, 0, 0)).max() <= 5
+    assert loaded.notes == ("CIELAB converted to sRGB",)
+
+
+def test_ycbcr_tiff(tmp_path):
+    image = Image.new("RGB", (16, 16), (40, 120, 200)).convert("YCbCr")
+    loaded = read_image(save(tmp_path / "a.tif", image))
+    assert np.abs(loaded.pixels.astype(int) - (40, 120, 200)).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_opaque_alpha_is_dropped(tmp_path, mode):
+    image = Image.new("RGBA", (3, 2), (9, 9, 9, 255)).convert(mode)
+    loaded = read_image(save(tmp_path / "a.tif", image))
+    np.testing.assert_array_equal(loaded.pixels, np.full((2, 3, 3), 9))
+    assert not any("transparen" in note for note in loaded.notes)
+
+
+def test_unused_transparent_index_is_dropped(tmp_path):
+    image = Image.new("P", (3, 2), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    loaded = read_image(save(tmp_path / "a.png", image, transparency=0))
+    np.testing.assert_array_equal(loaded.pixels, np.full((2, 3, 3), (10, 20, 30)))
+
+
+def palette_picture() -> Image.Image:
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    return image
+
+
+TRANSPARENT = {
+    # name: (bytes of the picture file, what it is over rgb(100, 150, 200))
+    "rgba": (
+        png(2, 1, 8, 6, b"\0" + bytes([10, 20, 30, 255, 200, 100, 50, 64])),
+        [[10, 20, 30], [125, 137, 162]],
+    ),
+    "grey and alpha": (
+        png(2, 1, 8, 4, b"\0" + bytes([7, 255, 8, 0])),
+        [[7, 7, 7], [100, 150, 200]],
+    ),
+    "16-bit rgba": (
+        png(1, 1, 16, 6, b"\0" + struct.pack(">4H", 0, 0, 65535, 0x3300)),
+        [[80, 120, 211]],
+    ),
+    "grey key": (png(2, 1, 8, 0, b"\0\5\6", (b"tRNS", b"\0\5")), [[100, 150, 200], [6, 6, 6]]),
+    "1-bit key": (
+        png(2, 1, 1, 0, b"\0\x40", (b"tRNS", b"\0\1")),
+        [[0, 0, 0], [100, 150, 200]],
+    ),
+    "2-bit key": (
+        png(4, 1, 2, 0, b"\0\x1b", (b"tRNS", b"\0\2")),
+        [[0] * 3, [85] * 3, [100, 150, 200], [255] * 3],
+    ),
+    "4-bit key": (
+        png(2, 1, 4, 0, b"\0\x3c", (b"tRNS", b"\0\x0c")),
+        [[51] * 3, [100, 150, 200]],
+    ),
+    "16-bit grey key": (
+        png(2, 1, 16, 0, b"\0\x80\x80\x80\x81", (b"tRNS", b"\x80\x81")),
+        [[128] * 3, [100, 150, 200]],
+    ),
+    "rgb key": (
+        png(2, 1, 8, 2, b"\0\1\2\3\1\2\4", (b"tRNS", b"\0\1\0\2\0\3")),
+        [[100, 150, 200], [1, 2, 4]],
+    ),
+    "16-bit rgb key": (
+        png(2, 1, 16, 2, b"\0" + bytes(range(12)), (b"tRNS", bytes(range(6)))),
+        [[100, 150, 200], [6, 8, 10]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRANSPARENT)
+def test_transparency_is_refused_or_composited(tmp_path, name):
+    data, expected = TRANSPARENT[name]
+    path = put(tmp_path / "a.png", data)
+    with pytest.raises(ImageError, match=f"{path}: has transparent pixels; give --background"):
+        read_image(path)
+    loaded = read_image(path, background=(100, 150, 200))
+    assert loaded.pixels.tolist() == [expected]
+    assert loaded.notes[-1] == "transparency composited over rgb(100, 150, 200)"
+
+
+@pytest.mark.parametrize("transparency", [1, bytes([255, 0, 255])])
+@pytest.mark.parametrize("extension", ["png", "gif"])
+def test_transparent_palette(tmp_path, extension, transparency):
+    if extension == "gif":
+        transparency = 1
+    path = save(tmp_path / f"a.{extension}", palette_picture(), transparency=transparency)
+    with pytest.raises(ImageError, match="has transparent pixels; give --background"):
+        read_image(path)
+    loaded = read_image(path, (0, 0, 255))
+    assert loaded.pixels.tolist() == [[[10, 20, 30], [0, 0, 255], [70, 80, 90]]]
+    assert "palette converted to RGB" in loaded.notes
+
+
+def test_opaque_palette(tmp_path):
+    loaded = read_image(save(tmp_path / "a.png", palette_picture()))
+    assert loaded.pixels.tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+    assert loaded.notes == ("palette converted to RGB",)
+
+
+def test_compositing_rounds_to_nearest(tmp_path):
+    color, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    pixels = np.stack([color, color, color, alpha], axis=-1).astype(np.uint8)
+    loaded = read_image(save(tmp_path / "a.png", Image.fromarray(pixels)), (0, 77, 255))
+    exact = (color * alpha)[..., None] + np.array([0, 77, 255]) * (255 - alpha)[..., None]
+    np.testing.assert_array_equal(loaded.pixels, np.rint(exact / 255))
+
+
+@pytest.mark.parametrize("background", [(0, 0), (0, 0, 256), (0.5, 0, 0)])
+def test_bad_background(background):
+    with pytest.raises(ValueError, match="it must be three integers in 0..255"):
+        read_image("unused.png", background)
+
+
+def test_srgb_profiles_are_left_alone(tmp_path):
+    table = np.linspace(0, 1, 1024)
+    linear = np.where(table <= 0.04045, table / 12.92, ((table + 0.055) / 1.055) ** 2.4)
+    named = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    by_hand = rgb_profile(SRGB_TO_XYZ, curve_tag(np.rint(65535 * linear).astype(int).tolist()))
+    pixels = noise(16, 16)
+    for profile in (named, by_hand):
+        path = save(tmp_path / "a.png", Image.fromarray(pixels), icc_profile=profile)
+        loaded = read_image(path)
+        np.testing.assert_array_equal(loaded.pixels, pixels)
+        assert loaded.notes == ()
+
+
+@pytest.mark.parametrize("extension", ["png", "tif", "webp"])
+def test_wide_gamut_profile_is_converted(tmp_path, extension):
+    profile = rgb_profile(P3_TO_XYZ, curve_tag([round(GAMMA * 256)]))
+    pixels = noise(32, 32)
+    path = tmp_path / f"a.{extension}"
+    options = {"lossless": True} if extension == "webp" else {}
+    loaded = read_image(save(path, Image.fromarray(pixels), icc_profile=profile, **options))
+    linear = (pixels / 255) ** GAMMA @ P3_TO_XYZ.T @ np.linalg.inv(SRGB_TO_XYZ).T
+    expected = srgb_encode(linear)
+    assert np.abs(expected - pixels).max() > 20
+    assert np.abs(loaded.pixels - expected).max() <= 2
+    assert loaded.notes == ('ICC profile "made by hand" converted to sRGB',)
+
+
+def test_profile_name_is_safe_to_print(tmp_path):
+    profile = rgb_profile(P3_TO_XYZ, curve_tag([256]))
+    profile = profile.replace(b"made by hand", b"made\x1b[31m by")
+    loaded = read_image(save(tmp_path / "a.png", Image.new("RGB", (1, 1)), icc_profile=profile))
+    assert loaded.notes == ('ICC profile "made[31m by" converted to sRGB',)
+
+
+def test_profile_applies_below_alpha_and_palette(tmp_path):
+    profile = rgb_profile(P3_TO_XYZ, curve_tag([round(GAMMA * 256)]))
+    plain = Image.new("RGB", (2, 2), (100, 180, 40))
+    expected = read_image(save(tmp_path / "a.png", plain, icc_profile=profile)).pixels
+    for mode in ("RGBA", "P"):
+        image = plain.convert(mode, palette=Image.Palette.ADAPTIVE)
+        loaded = read_image(save(tmp_path / "b.png", image, icc_profile=profile))
+        np.testing.assert_array_equal(loaded.pixels, expected)
+    image = plain.convert("RGBA")
+    image.putpixel((1, 1), (0, 0, 0, 0))
+    loaded = read_image(save(tmp_path / "c.png", image, icc_profile=profile), (1, 2, 3))
+    assert loaded.pixels[1, 1].tolist() == [1, 2, 3]
+    assert loaded.pixels[0, 0].tolist() == expected[0, 0].tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_profile_is_converted(tmp_path, dtype):
+    profile = icc_profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": curve_tag([])})
+    ramp = np.arange(256, dtype=dtype)[None] * (257 if dtype == np.uint16 else 1)
+    path = save(tmp_path / "a.png", Image.fromarray(ramp), icc_profile=profile)
+    loaded = read_image(path)
+    expected = srgb_encode(np.arange(256) / 255)
+    assert np.abs(loaded.pixels[0] - expected[:, None]).max() <= 1
+    assert loaded.notes[-1] == 'ICC profile "made by hand" converted to sRGB'
+
+
+def test_cmyk_profile_is_converted(tmp_path):
+    inks = np.zeros((1, 6, 4), np.uint8)
+    inks[0, :, 1] = np.arange(6) * 51
+    path = tmp_path / "a.tif"
+    loaded = read_image(save(path, Image.fromarray(inks, "CMYK"), icc_profile=cmyk_profile()))
+    lightness = 100 - 5.0 * np.arange(6)
+    expected = srgb_encode(((lightness + 16) / 116) ** 3)
+    assert np.abs(loaded.pixels[0] - expected[:, None]).max() <= 2
+    assert loaded.notes[0] == "CMYK converted to sRGB"
+    assert loaded.notes[1] == 'ICC profile "made by hand" converted to sRGB'
+
+
+def test_rgb_profile_applies_to_a_grey_picture(tmp_path):
+    profile = rgb_profile(SRGB_TO_XYZ, curve_tag([256]))
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    loaded = read_image(save(tmp_path / "a.png", Image.fromarray(ramp), icc_profile=profile))
+    expected = srgb_encode(np.arange(256) / 255)
+    assert np.abs(loaded.pixels[0] - expected[:, None]).max() <= 2
+
+
+def test_useless_profiles_are_noted(tmp_path):
+    pixels = noise(4, 4)
+    no_curve = icc_profile(b"mntr", b"RGB ", b"XYZ ", {})
+    no_space = rgb_profile(P3_TO_XYZ, curve_tag([256])).replace(b"RGB ", b"\xffGB ", 1)
+    for profile in (b"not a profile", no_curve, no_space):
+        path = save(tmp_path / "a.png", Image.fromarray(pixels), icc_profile=profile)
+        loaded = read_image(path)
+        np.testing.assert_array_equal(loaded.pixels, pixels)
+        assert loaded.notes == ("broken ICC profile ignored",)
+    path = save(tmp_path / "b.png", Image.fromarray(pixels), icc_profile=cmyk_profile())
+    loaded = read_image(path)
+    np.testing.assert_array_equal(loaded.pixels, pixels)
+    assert loaded.notes == ("ICC profile of colour space CMYK ignored: the picture is RGB",)
+
+
+@pytest.mark.parametrize("extension", ["gif", "webp", "png", "tif"])
+@pytest.mark.parametrize("further", [1, 2])
+def test_further_frames_are_ignored(tmp_path, extension, further):
+    first, *rest = (Image.new("RGB", (3, 2), (60 * i, 0, 9)) for i in range(further + 1))
+    path = tmp_path / f"a.{extension}"
+    options = {"lossless": True} if extension == "webp" else {}
+    loaded = read_image(save(path, first, save_all=True, append_images=rest, **options))
+    np.testing.assert_array_equal(loaded.pixels, np.full((2, 3, 3), (0, 0, 9)))
+    assert loaded.notes[-1] == f"{further} further frame{'s' * (further > 1)} ignored"
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "avif", "tif", "bmp", "gif"])
+def test_truncated(tmp_path, extension):
+    whole = save(tmp_path / f"whole.{extension}", Image.fromarray(noise(64, 64))).read_bytes()
+    path = put(tmp_path / f"cut.{extension}", whole[: len(whole) // 2])
+    with pytest.raises(ImageError, match=f"^{path}: is "):
+        read_image(path)
+
+
+def test_corrupt_png(tmp_path):
+    data = bytearray(png(8, 8, 8, 2, bytes(8 * 25)))
+    data[-20] ^= 0xFF
+    path = put(tmp_path / "a.png", bytes(data))
+    with pytest.raises(ImageError, match=f"^{path}: is a broken or unsupported picture: "):
+        read_image(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"just some text\n", b"\x89PNG\r\n\x1a\n"])
+def test_not_a_picture(tmp_path, content):
+    path = put(tmp_path / "a.png", content)
+    with pytest.raises(ImageError, match=f"^{path}: is not a picture of a kind that Pillow can"):
+        read_image(path)
+
+
+def test_missing_and_directory(tmp_path):
+    with pytest.raises(ImageError, match=f"^{tmp_path}/none.png: No such file or directory$"):
+        read_image(tmp_path / "none.png")
+    with pytest.raises(ImageError, match=f"^{tmp_path}: Is a directory$"):
+        read_image(tmp_path)
+
+
+def test_size_limits(tmp_path):
+    for width, height, text in [
+        (60000, 60000, "3600000000 pixels"),
+        (2**14, 2**14 + 1, f"exceeds limit of {2**28} pixels"),
+        (65536, 1, "65536x1; neither side may exceed 65535"),
+        (1, 65536, "1x65536; neither side may exceed 65535"),
+    ]:
+        path = put(tmp_path / "a.png", png(width, height, 8, 2, b""))
+        with pytest.raises(ImageError, match=f"^{path}: is .*{text}"):
+            read_image(path)
+    longest = save(tmp_path / "b.png", Image.new("RGB", (65535, 1)))
+    assert read_image(longest).pixels.shape == (1, 65535, 3)
+
+
+@pytest.mark.parametrize("extension", ["png", "tif"])
+def test_limit_is_ours_and_pillows_is_restored(tmp_path, monkeypatch, extension):
+    path = save(tmp_path / f"a.{extension}", Image.fromarray(noise(10, 10)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    monkeypatch.setattr(image_file, "_ORDINARY_PIXELS", 20)
+    monkeypatch.setattr(image_file, "MAX_PIXELS", 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(read_image(path).pixels, noise(10, 10))
+    monkeypatch.setattr(image_file, "MAX_PIXELS", 98)
+    with pytest.raises(ImageError, match="exceeds limit of 98 pixels"):
+        read_image(path)
+    assert Image.MAX_IMAGE_PIXELS == 20
+
+
+def test_parse_color():
+    assert parse_color("white") == (255, 255, 255)
+    assert parse_color("#0a141E") == (10, 20, 30)
+    for text in ("", "bluish", "#12345", "#11223344", "rgba(1, 2, 3, 4)", "rgb(1, 2, 256)"):
+        pattern = re.escape(f"{text!r} is not an opaque colour; give #rrggbb or a name: white")
+        with pytest.raises(ImageError, match=pattern):
+            parse_color(text)
+
+
+def test_unknown_extension(tmp_path):
+    assert image_format("A.PNG") == ".png"
+    for name in ("a", "a.png.dfc"):
+        with pytest.raises(
+            ImageError, match=r"unknown extension '.*'; it must be one of \.png \.webp"
+        ):
+            write_image(tmp_path / name, noise(2, 2))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "pixels", [noise(2, 2, 4), noise(2, 2)[0], noise(2, 2) / 255.0, np.zeros((0, 4, 3), np.uint8)]
+)
+def test_bad_pixels(tmp_path, pixels):
+    with pytest.raises(ValueError, match=r"must be uint8 \[H, W, 3\]"):
+        write_image(tmp_path / "a.png", pixels)
+
+
+def test_picture_too_large_for_its_format_leaves_nothing(tmp_path):
+    with pytest.raises(ImageError, match=r"a\.webp: cannot be written as WEBP: "):
+        write_image(tmp_path / "a.webp", np.zeros((1, 16384, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_file_needs_overwrite(tmp_path):
+    path = put(tmp_path / "a.png", b"precious")
+    for write in (
+        lambda: write_image(path, noise(2, 2)),
+        lambda: write_bytes(path, b"new"),
+        lambda: check_target(path),
+    ):
+        with pytest.raises(ImageError, match=f"^{path}: exists already; give --force to replace"):
+            write()
+    assert path.read_bytes() == b"precious"
+    write_image(path, noise(2, 2), overwrite=True)
+    np.testing.assert_array_equal(read_image(path).pixels, noise(2, 2))
+    write_bytes(path, b"new", overwrite=True)
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_failing_write_changes_nothing(tmp_path, overwrite, failure):
+    path = tmp_path / "a.dfc"
+    if overwrite:
+        put(path, b"old")
+    before = list(tmp_path.iterdir())
+    with pytest.raises(failure), atomic_write(path, overwrite) as file:
+        file.write(b"half of it")
+        raise failure
+    assert list(tmp_path.iterdir()) == before
+    assert not overwrite or path.read_bytes() == b"old"
+
+
+def test_full_disk_is_reported(tmp_path):
+    path = tmp_path / "a.dfc"
+    with pytest.raises(ImageError, match=f"^{path}: No space left"), atomic_write(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_target_is_incomplete_under_another_name(tmp_path):
+    path = tmp_path / "a.dfc"
+    with atomic_write(path) as file:
+        file.write(b"data")
+        assert not path.exists() and len(list(tmp_path.iterdir())) == 1
+    assert path.read_bytes() == b"data"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_file_made_meanwhile_is_kept(tmp_path, monkeypatch, links):
+    path = tmp_path / "a.dfc"
+    if not links:
+        monkeypatch.setattr(os, "link", refuse_link)
+    with pytest.raises(ImageError, match=f"^{path}: .*--force"), atomic_write(path) as file:
+        file.write(b"ours")
+        path.write_bytes(b"theirs")
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def refuse_link(source, target):
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_file_system_without_hard_links(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", refuse_link)
+    write_bytes(tmp_path / "a.dfc", b"data")
+    assert (tmp_path / "a.dfc").read_bytes() == b"data"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.dfc"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(tmp_path, overwrite, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_bytes(tmp_path / "a.dfc", b"data", overwrite)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.dfc").stat().st_mode) == mode
+
+
+def test_impossible_targets(tmp_path):
+    with pytest.raises(ImageError, match=f"the folder {tmp_path}/none does not exist"):
+        write_bytes(tmp_path / "none" / "a.dfc", b"data")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ImageError, match=f"^{path}: is not a regular file"):
+            write_bytes(path, b"data", overwrite=True)
+    with pytest.raises(ImageError, match="File name too long"):
+        write_bytes(tmp_path / ("a" * 300), b"data")
+
+
+def test_symbolic_link_is_kept(tmp_path):
+    path, link = put(tmp_path / "a.dfc", b"old"), tmp_path / "link.dfc"
+    link.symlink_to(path)
+    write_bytes(link, b"new", overwrite=True)
+    assert link.is_symlink() and path.read_bytes() == b"new"
+
+
+def test_read_bytes(tmp_path):
+    path = put(tmp_path / "a.dfc", b"12345")
+    assert read_bytes(path, limit=5) == b"12345"
+    with pytest.raises(ImageError, match=f"^{path}: is longer than the limit of 4 bytes$"):
+        read_bytes(path, limit=4)
+    with pytest.raises(ImageError, match=f"^{tmp_path}/none: No such file or directory$"):
+        read_bytes(tmp_path / "none", limit=4)
+    with pytest.raises(ImageError, match=f"^{tmp_path}: Is a directory$"):
+        read_bytes(tmp_path, limit=4)
