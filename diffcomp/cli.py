@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("jax").setLevel(logging.ERROR)
     try:
         args.run(args)
-    except (ImageError, BitstreamError, ValueError, OSError, MemoryError) as error:
+    except (ImageError, BitstreamError, ValueError, OSError, ImportError, MemoryError) as error:
         reason = "not enough memory for this image" if isinstance(error, MemoryError) else error
         print(f"diffcomp: {reason}", file=sys.stderr)
         return 1
@@ -141,7 +140,6 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 def _codec(args: argparse.Namespace):  # noqa: ANN202
     # Imported late: --help, wrong usage and unreadable input answer without waiting for JAX.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from diffcomp import codec
 
     return codec.load(args.model)

@@ -39,15 +39,25 @@ class _TensorFlow(NamedTuple):
 @cache
 def _tensorflow() -> _TensorFlow:
     """Imports TensorFlow: late, since it takes seconds; silent; and without touching GPUs."""
-    # Without this the import writes a dozen lines on CUDA and oneDNN to stderr.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    # Without this the import writes a dozen lines on CUDA and oneDNN to stderr. It is set, not
+    # defaulted, since JAX has put a lower level there when it was imported first.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(f"coding needs TensorFlow 2.17, for its range coder: {error}") from error
 
     # The ops run on the CPU, and TensorFlow would reserve the memory of accelerators JAX uses.
     # A host program that has already started TensorFlow has made its own choice: RuntimeError.
     with contextlib.suppress(RuntimeError):
         tf.config.set_visible_devices([], "GPU")
-    import tensorflow_compression_ops as ops
+    try:
+        import tensorflow_compression_ops as ops
+    except ImportError as error:
+        raise ImportError(
+            "coding needs tensorflow-compression-ops, of which wheels exist for Linux on x86-64"
+            f" only: {error}"
+        ) from error
 
     return _TensorFlow(tf, ops)
 
