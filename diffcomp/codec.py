@@ -23,6 +23,7 @@ from diffcomp.exported_model import ExportedModel
 from diffcomp.latent_coder import Streams
 from diffcomp.model import CompressionModel, FlatParams, variables_of
 from diffcomp.noise_schedule import cosine_grid
+from diffcomp.pixels import to_float, to_uint8
 from diffcomp.quality import CODES, code_to_quality, quality_to_code
 from diffcomp.transforms import Y_STRIDE, Z_STRIDE
 
@@ -92,6 +93,17 @@ class Codec:
                 y_stream=streams.y_stream,
             )
         )
+
+    def bpp_estimate(self, image: np.ndarray, quality: float = DEFAULT_QUALITY) -> float:
+        """Bits per pixel that the float model expects of the image, padded to multiples of 64.
+
+        No file comes out, and none is this size exactly: `compress` has a header, finite tables
+        and integer arithmetic.
+        """
+        height, width = _check_image(image)
+        padded = _pad(image, *(Z_STRIDE * n for n in _grid(height, width, Z_STRIDE)))
+        bits = _estimate(self.model.config, self._params, padded, jnp.float32(quality))
+        return float(bits) / (height * width)
 
     def decompress(self, data: bytes, **settings: float) -> np.ndarray:
         """The bytes of a `.dfc` file -> uint8 [H, W, 3] sRGB.
@@ -202,11 +214,20 @@ def encode_latents(
 def _encode(
     config: ModelConfig, params: FlatParams, image: Array, quality: Array
 ) -> tuple[Array, Array]:
-    x = image[None].astype(jnp.float32) / 127.5 - 1
+    x = to_float(image[None])
     latents = CompressionModel(config).apply(
         variables_of(params), x, quality[None], method="encode"
     )
     return latents.y[0], latents.z[0]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _estimate(config: ModelConfig, params: FlatParams, image: Array, quality: Array) -> Array:
+    model, variables = CompressionModel(config), variables_of(params)
+    x = to_float(image[None])
+    latents = model.apply(variables, x, quality[None], method="encode")
+    rate = model.apply(variables, latents, quality[None], method="rate")
+    return rate.bits_y[0] + rate.bits_z[0]
 
 
 def synthesize(
@@ -245,7 +266,7 @@ def _synthesize(
     key_start, key_steps = jax.random.split(key)
     x_T = gamma * jax.random.normal(key_start, context.base.shape)
     x_hat = sampler.ddim(denoise_fn, x_T, cosine_grid(steps), eta=eta, key=key_steps)[0]
-    return jnp.clip(jnp.round((x_hat + 1) * 127.5), 0, 255).astype(jnp.uint8)
+    return to_uint8(x_hat)
 
 
 def _check_image(image: np.ndarray) -> tuple[int, int]:

@@ -61,7 +61,8 @@ class FactorizedPrior(nn.Module):
         """Bits of each element of z [..., channels]: -log2(F(z + 1/2) - F(z - 1/2))."""
         lower, upper = self.logits(z - 0.5), self.logits(z + 0.5)
         # F(a) - F(b) loses all digits when both are close to 1: there, use the other tail.
-        sign = -jax.lax.stop_gradient(jnp.sign(lower + upper))
+        # (Not by jnp.sign: it is 0, and p with it, where the two are equally far from 1/2.)
+        sign = jnp.where(jax.lax.stop_gradient(lower + upper) > 0, -1.0, 1.0)
         p = jnp.abs(jax.nn.sigmoid(sign * upper) - jax.nn.sigmoid(sign * lower))
         return -jnp.log2(jnp.maximum(p, 1e-9))
 

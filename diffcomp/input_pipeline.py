@@ -4,6 +4,8 @@ Large pictures carry more detail than small ones, so an image is drawn in propor
 the data set is a list of crop slots, `crops_per_megapixel` of them per image, shuffled each epoch.
 """
 
+import logging
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,41 +15,78 @@ import numpy as np
 from PIL import Image
 
 from diffcomp.config import DataConfig
-from diffcomp.image_file import read_image
+from diffcomp.image_file import ImageError, read_image
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 class CropSlots:
-    """Random-access source: slot -> decoded image, uint8 [H, W, 3]."""
+    """Random-access source: slot -> decoded image, uint8 [H, W, 3].
+
+    An image that cannot be read, or has transparent pixels, is logged, counted in `skipped`, and
+    replaced by the next one in the list: always the same, so batches stay a function of the step.
+    Raises ValueError if no image is left.
+    """
 
     def __init__(self, files: list[Path], config: DataConfig):
-        self._files = files
-        self._cache: dict[int, np.ndarray] | None = {} if config.cache_decoded else None
+        self.skipped: set[Path] = set()
         self._lock = threading.Lock()
-        slots = []
-        for i, file in enumerate(files):
-            with Image.open(file) as image:
-                width, height = image.size
-            if min(width, height) >= config.min_side:
-                megapixels = width * height / 1e6
-                slots += [i] * max(1, round(megapixels * config.crops_per_megapixel))
+        self._keep = config.cache_decoded
+        self._images: dict[int, np.ndarray | None] = {}  # None: cannot be read
+        self._files, slots = [], []
+        for file in files:
+            size = self._size(file)
+            if size and min(size) >= config.min_side:
+                megapixels = math.prod(size) / 1e6
+                slots.append(max(1, round(megapixels * config.crops_per_megapixel)))
+                self._files.append(file)
         if not slots:
-            raise ValueError(f"None of {len(files)} images has sides of {config.min_side} or more.")
-        self._slots = np.array(slots)
+            raise ValueError(
+                f"None of {len(files)} images has sides of {config.min_side} or more;"
+                f" {len(self.skipped)} of them cannot be read."
+            )
+        self._slots = np.repeat(np.arange(len(slots)), slots)
 
     def __len__(self) -> int:
         return len(self._slots)
 
     def __getitem__(self, slot: int) -> np.ndarray:
-        index = int(self._slots[slot])
-        if self._cache is None:
-            return read_image(self._files[index]).pixels
-        if index not in self._cache:
+        first, count = int(self._slots[slot]), len(self._files)
+        for index in (*range(first, count), *range(first)):
+            image = self._image(index)
+            if image is not None:
+                return image
+        raise ValueError(f"None of {count} images can be read; the log names them.")
+
+    def _image(self, index: int) -> np.ndarray | None:
+        if index in self._images:
+            return self._images[index]
+        try:
             pixels = read_image(self._files[index]).pixels
+        except ImageError as error:
+            pixels = None
+            self._skip(self._files[index], error)
+        if self._keep or pixels is None:
             with self._lock:
-                self._cache[index] = pixels
-        return self._cache[index]
+                self._images[index] = pixels
+        return pixels
+
+    def _size(self, file: Path) -> tuple[int, int] | None:
+        """Width and height by the file's header, None if it has none that can be read."""
+        try:
+            with Image.open(file) as image:
+                return image.size
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            self._skip(file, error)
+            return None
+
+    def _skip(self, file: Path, error: Exception) -> None:
+        with self._lock:
+            if file not in self.skipped:
+                self.skipped.add(file)
+                log.warning("skipped %s, unreadable image %d: %s", file, len(self.skipped), error)
 
 
 def image_files(source: str) -> list[Path]:

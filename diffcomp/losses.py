@@ -1,10 +1,11 @@
 """What training minimises. One objective per kind of stage, all of the form
 
-    loss = bpp + lmbda(q) * [ w_b mse(base) + (1 - w_b) ((1 - rho) mse(x_0) + rho s lpips(x_0)) ]
+    loss = bpp + lmbda(q) * [w_b mse(base) + (1 - w_b) ((1 - rho) w_t mse(x_0) + rho s lpips(x_0))]
 
 (paper, section 3.3, with the base reconstruction's error added). bpp counts bits per pixel of y and
 z; mse is on the scale 0..255, averaged over pixels and channels; rho = rho_max * r, r the realism
-knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse.
+knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse; w_t is the signal-to-noise
+ratio of x_t, cut off to `snr_weights`.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,12 @@
 """Training from photographs to a fitted model, stage by stage; stop and resume at any time."""
 
+import csv
 import json
 import logging
 import math
 import signal
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -15,6 +17,7 @@ from diffcomp import input_pipeline, karhunen_loeve
 from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.config import Config, StageConfig, to_dict
 from diffcomp.model import FlatParams, init_params
+from diffcomp.pixels import to_float
 from diffcomp.train_step import TrainState, make_train_step, start_stage
 from diffcomp.validation import Validation
 
@@ -24,12 +27,12 @@ log = logging.getLogger(__name__)
 def train(config: Config, workdir: Path) -> TrainState:
     """Runs (or goes on with) all stages; returns the last state.
 
-    Writes checkpoints, TensorBoard events, `metrics.csv` and `config.json` to `workdir`.
-    SIGTERM saves and returns early; calling again with the same workdir continues.
-    Raises FloatingPointError, naming metric and step, when a metric is not finite.
+    Writes checkpoints, TensorBoard events, `metrics.csv`, `validation.csv` and `config.json` to
+    `workdir`. SIGTERM saves and returns early; calling again with the same workdir continues.
+    Raises FloatingPointError, naming metric and step, when a metric is not finite, and ValueError
+    for training data or a checkpoint that do not fit the config.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "config.json").write_text(json.dumps(to_dict(config), indent=1) + "\n")
     run = _Run(config, workdir)
     try:
         return run.stages()
@@ -50,17 +53,41 @@ def restore_average(config: Config, workdir: Path) -> tuple[Position, FlatParams
     return restored[0], restored[1].average
 
 
+class CsvWriter(metric_writers.MultiWriter):
+    """Appends scalars to a CSV file, one a row: step, stage, name, value; drops all else.
+
+    A scalar is called "stage/name"; the stage of validation is "validation". Steps repeated after
+    a crash are repeated here: the later row holds.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__([])
+        self._path = path
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        new = not self._path.exists()
+        with self._path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(("step", "stage", "name", "value"))
+            for name, value in scalars.items():
+                writer.writerow((step, *name.split("/", maxsplit=1), f"{value:.6g}"))
+
+
 class _Run:
     """What lives as long as the run: data, checkpoints, writers, and the wish to stop."""
 
     def __init__(self, config: Config, workdir: Path):
         self.config = config
+        self._workdir = workdir
         self.source = input_pipeline.CropSlots(
             input_pipeline.image_files(config.data.train), config.data
         )
-        self.checkpoints = Checkpoints(workdir, config)
-        self.writer = metric_writers.create_default_writer(workdir)
         self.validation = Validation(config, workdir)
+        self.checkpoints = Checkpoints(workdir, config)
+        self.writer = metric_writers.AsyncMultiWriter(
+            [metric_writers.SummaryWriter(str(workdir)), CsvWriter(workdir / "metrics.csv")]
+        )
         self.stop_requested = False
         self._old_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
 
@@ -81,6 +108,9 @@ class _Run:
         else:
             position, state = restored
             log.info("continuing at step %d of stage %d", position.step, position.stage)
+        # Only now: a config that does not fit the checkpoint must not replace the one that does.
+        text = json.dumps(to_dict(self.config), indent=1) + "\n"
+        (self._workdir / "config.json").write_text(text)
         while True:
             state = self._stage(position, state)
             last = position.stage == len(self.config.stages) - 1
@@ -104,13 +134,14 @@ class _Run:
             if done % self.config.train.validate_every == 0 or done == stage.steps:
                 self.validation.run(progress.global_step(done), state.average, self.writer)
             if self.stop_requested or progress.checkpoint_due() or done == stage.steps:
+                progress.checked_means(done)
                 self.checkpoints.save(Position(position.stage, done), state)
             if self.stop_requested:
                 log.info("stopping at step %d of stage %s", done, stage.name)
                 break
         return state
 
-    def _batches(self, position: Position, stage: StageConfig):  # noqa: ANN202
+    def _batches(self, position: Position, stage: StageConfig) -> Iterator[np.ndarray]:
         seed = self.config.data.seed + position.stage
         dataset = input_pipeline.crop_dataset(self.source, stage.crop, stage.batch, seed)
         return input_pipeline.batches(dataset, position.step, self.config.data.threads)
@@ -123,12 +154,12 @@ class _Run:
         fitted = karhunen_loeve.linear_codec(mean, covariance, self.config.model, self.config.loss)
         return {**params, **jax.tree.map(jax.numpy.asarray, fitted)}
 
-    def _patch_batches(self):  # noqa: ANN202
+    def _patch_batches(self) -> Iterator[np.ndarray]:
         side, batch = 64, 32
         patches = batch * (side // 16) ** 2
         dataset = input_pipeline.crop_dataset(self.source, side, batch, self.config.data.seed + 999)
         for i in range(math.ceil(self.config.train.klt_patches / patches)):
-            yield np.asarray(dataset[i], np.float32) / 127.5 - 1
+            yield np.asarray(to_float(dataset[i]))
 
 
 class _Progress:
@@ -153,13 +184,7 @@ class _Progress:
         self._window.append(metrics)
         if done % self._run.config.train.log_every and done != self._stage.steps:
             return
-        means = {k: float(np.mean([m[k] for m in self._window])) for k in metrics}
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name} is {value} within the last {len(self._window)} steps before step"
-                    f" {done} of stage {self._stage.name!r}; the last checkpoint is intact."
-                )
+        means = self.checked_means(done)
         seconds = time.monotonic() - self._window_start
         means["seconds_per_step"] = seconds / len(self._window)
         self._run.writer.write_scalars(
@@ -171,6 +196,21 @@ class _Progress:
             "%s %d/%d (%.0f min left) %s", self._stage.name, done, self._stage.steps, left, shown
         )
         self._window, self._window_start = [], time.monotonic()
+
+    def checked_means(self, done: int) -> dict[str, float]:
+        """Metrics since the last log line; raises FloatingPointError if one is not finite.
+
+        Called before each save, for a checkpoint must never hold what the next check refuses.
+        """
+        names = self._window[0] if self._window else ()
+        means = {name: float(np.mean([m[name] for m in self._window])) for name in names}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} is {value} within the last {len(self._window)} steps before step"
+                    f" {done} of stage {self._stage.name!r}; the last checkpoint is intact."
+                )
+        return means
 
 
 def _random_params(config: Config) -> FlatParams:

@@ -13,6 +13,7 @@ from diffcomp.losses import OBJECTIVES, Metrics, Objective, draw_conditions
 from diffcomp.model import FlatParams
 from diffcomp.optimizer import learning_rate, make_optimizer, trainable_part
 from diffcomp.perceptual import load_lpips
+from diffcomp.pixels import to_float
 
 
 class TrainState(NamedTuple):
@@ -23,11 +24,6 @@ class TrainState(NamedTuple):
 
 
 TrainStep = Callable[[TrainState, Array], tuple[TrainState, Metrics]]
-
-
-def to_float(x: Array) -> Array:
-    """uint8 [..., 3] -> float32 in [-1, 1]."""
-    return x.astype(jnp.float32) / 127.5 - 1
 
 
 def start_stage(config: Config, stage: StageConfig, params: FlatParams) -> TrainState:

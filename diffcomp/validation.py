@@ -14,7 +14,7 @@ from diffcomp.image_file import read_image
 from diffcomp.losses import mse_255, rate_terms
 from diffcomp.model import CompressionModel, FlatParams, variables_of
 from diffcomp.perceptual import load_lpips, lpips
-from diffcomp.train_step import to_float
+from diffcomp.pixels import to_float
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,8 @@ class Validation:
                     # PSNR per image, then the mean: the field's averaging rule.
                     name, values = name.replace("mse", "psnr"), 10 * np.log10(255**2 / values)
                 means[name] = float(values.mean())
-            writer.write_scalars(step, {f"q{quality:g}/{k}": v for k, v in means.items()})
+            scalars = {f"validation/q{quality:g}_{k}": v for k, v in means.items()}
+            writer.write_scalars(step, scalars)
             log.info("validation q=%g %s", quality, _shown(means))
             self._append({"step": step, "quality": quality} | means)
 

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from diffcomp import train_loop
@@ -20,6 +21,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metri
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    # The console shows our own progress; the checkpoint library alone logs 20 lines per save.
+    absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger("diffcomp").setLevel(logging.INFO)
     config = from_mapping(Config, _CONFIG.value)
     train_loop.train(config, Path(_WORKDIR.value))

@@ -22,7 +22,7 @@ LAYERS: list[dict[str, set[str]]] = [
     },
     {
         "array functions": {
-            "quantization", "noise_schedule", "layers", "perceptual", "sampler",
+            "pixels", "quantization", "noise_schedule", "layers", "perceptual", "sampler",
             "compilation_cache", "complexity",
         },
     },
