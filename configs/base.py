@@ -126,7 +126,7 @@ def stages() -> tuple[ConfigDict, ...]:
             dict(
                 name="linear",
                 objective="linear",
-                steps=3_000,
+                steps=4_000,
                 batch=24,
                 crop=128,
                 learning_rate=1e-3,
@@ -139,7 +139,7 @@ def stages() -> tuple[ConfigDict, ...]:
             dict(
                 name="context",
                 objective="context",
-                steps=6_000,
+                steps=8_000,
                 batch=16,
                 crop=64,
                 learning_rate=1e-3,
@@ -152,7 +152,7 @@ def stages() -> tuple[ConfigDict, ...]:
             dict(
                 name="score",
                 objective="decoder",
-                steps=1_800,
+                steps=1_500,
                 batch=8,
                 crop=128,
                 learning_rate=1e-3,
@@ -165,7 +165,7 @@ def stages() -> tuple[ConfigDict, ...]:
             dict(
                 name="joint",
                 objective="joint",
-                steps=3_600,
+                steps=6_500,
                 batch=8,
                 crop=128,
                 learning_rate=5e-4,

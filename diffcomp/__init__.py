@@ -11,7 +11,7 @@ After Yang and Mandt, "Lossy Image Compression with Conditional Diffusion Models
 Where to read, from a photograph to its file and back:
 
     stage                                      file
-    command line, image files                  cli.py, image_file.py
+    command line, image files                  cli.py, image_file.py (atomic_file, color_conversion)
     compress and decompress, step by step      codec.py
     symbols and table indexes, in integers     latent_coder.py (entropy_parameters, fixed_point)
     range coder over integer tables            range_coder.py (cdf_tables)

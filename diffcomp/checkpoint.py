@@ -4,10 +4,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from diffcomp.config import Config
 from diffcomp.train_step import TrainState, start_stage
+
+# Orbax reports sizes to JAX by a function that came with JAX 0.6. Keras defines it too, so the lack
+# shows only where TensorFlow was not imported first.
+if not hasattr(jax.monitoring, "record_scalar"):
+    jax.monitoring.record_scalar = lambda *args, **kwargs: None
 
 
 class Position(NamedTuple):
@@ -18,7 +24,12 @@ class Position(NamedTuple):
 
 
 class Checkpoints:
-    """Saves and restores (position, state) in `directory`/checkpoints."""
+    """Saves and restores (position, state) in `directory`/checkpoints.
+
+    Both ways the state is copied: orbax shares memory with JAX's arrays, on the CPU, and the
+    training step writes over the state that it is given. (JAX should see that the memory is shared
+    and not donate it, but 0.5 does not for programs from the compilation cache.)
+    """
 
     def __init__(self, directory: Path, config: Config):
         self._config = config
@@ -35,23 +46,32 @@ class Checkpoints:
         if number in self._manager.all_steps():
             return
         args = ocp.args.Composite(
-            state=ocp.args.StandardSave(state._asdict()),
+            state=ocp.args.StandardSave(_copy(state)._asdict()),
             position=ocp.args.JsonSave({"stage": position.stage, "step": position.step}),
         )
         self._manager.save(number, args=args)
 
     def restore(self, params: dict[str, jax.Array]) -> tuple[Position, TrainState] | None:
-        """The newest state, or None; `params` gives names, shapes and types."""
+        """The newest state, or None; `params` gives names, shapes and types.
+
+        Raises ValueError for a checkpoint that does not fit these or the config's stages.
+        """
         number = self._manager.latest_step()
         if number is None:
             return None
         args = ocp.args.Composite(position=ocp.args.JsonRestore())
         position = Position(**self._manager.restore(number, args=args)["position"])
+        last = len(self._config.stages) - 1
+        if position.stage > last:
+            raise ValueError(
+                f"checkpoint {number} is of stage {position.stage};"
+                f" the config ends at stage {last}."
+            )
         stage = self._config.stages[position.stage]
         template = jax.eval_shape(lambda: start_stage(self._config, stage, params))
         template = jax.tree.map(_on_one_device, template._asdict())
         args = ocp.args.Composite(state=ocp.args.StandardRestore(template))
-        return position, TrainState(**self._manager.restore(number, args=args)["state"])
+        return position, _copy(TrainState(**self._manager.restore(number, args=args)["state"]))
 
     def close(self) -> None:
         """Waits until everything is written."""
@@ -61,6 +81,10 @@ class Checkpoints:
     def _global_step(self, position: Position) -> int:
         before = sum(stage.steps for stage in self._config.stages[: position.stage])
         return before + position.step
+
+
+def _copy(state: TrainState) -> TrainState:
+    return jax.tree.map(jnp.copy, state)
 
 
 def _on_one_device(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

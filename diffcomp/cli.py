@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from diffcomp import __version__, image_file
+from diffcomp import __version__, atomic_file, color_conversion, image_file
+from diffcomp.atomic_file import FileError
 from diffcomp.bitstream import MAX_PIXELS, BitstreamError
-from diffcomp.image_file import ImageError
 from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
 
 SUFFIX = ".dfc"
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("jax").setLevel(logging.ERROR)
     try:
         args.run(args)
-    except (ImageError, BitstreamError, ValueError, OSError, ImportError, MemoryError) as error:
+    except (FileError, BitstreamError, ValueError, OSError, ImportError, MemoryError) as error:
         reason = "not enough memory for this image" if isinstance(error, MemoryError) else error
         print(f"diffcomp: {reason}", file=sys.stderr)
         return 1
@@ -35,15 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compress(args: argparse.Namespace) -> None:
     """Image file -> .dfc file."""
     output = Path(args.output or Path(args.input).with_suffix(SUFFIX))
-    image_file.check_target(output, args.force)
-    background = image_file.parse_color(args.background) if args.background else None
+    atomic_file.check_target(output, args.force)
+    background = color_conversion.parse_color(args.background) if args.background else None
     image = image_file.read_image(args.input, background)
     for note in image.notes:
         _say(args, f"{args.input}: {note}")
     height, width = image.pixels.shape[:2]
     with _progress(args, f"compressing {width} x {height}"):
         data = _codec(args).compress(image.pixels, args.quality)
-    image_file.write_bytes(output, data, args.force)
+    atomic_file.write_bytes(output, data, args.force)
     bpp = 8 * len(data) / (width * height)
     _say(args, f"{output}: {len(data)} bytes, {bpp:.3f} bpp")
 
@@ -51,9 +51,9 @@ def compress(args: argparse.Namespace) -> None:
 def decompress(args: argparse.Namespace) -> None:
     """.dfc file -> image file."""
     output = Path(args.output or Path(args.input).with_suffix(".png"))
-    image_file.check_target(output, args.force)
+    atomic_file.check_target(output, args.force)
     image_file.image_format(output)
-    data = image_file.read_bytes(args.input, LARGEST_FILE)
+    data = atomic_file.read_bytes(args.input, LARGEST_FILE)
     given = {name: getattr(args, name) for name in ("steps", "gamma", "eta", "realism", "seed")}
     settings = {name: value for name, value in given.items() if value is not None}
     from diffcomp import codec
@@ -69,7 +69,7 @@ def decompress(args: argparse.Namespace) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """Prints what a .dfc file says of itself."""
-    data = image_file.read_bytes(args.input, LARGEST_FILE)
+    data = atomic_file.read_bytes(args.input, LARGEST_FILE)
     from diffcomp import codec
 
     with _named(args.input):

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import math
+import numbers
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,6 +181,10 @@ def describe(container: Container) -> FileInfo:
 
 def check_settings(settings: DecodeSettings) -> DecodeSettings:
     """The same settings, or ValueError naming the first that is out of range."""
+    for name in ("steps", "seed"):
+        value = getattr(settings, name)
+        if not isinstance(value, numbers.Integral):
+            raise ValueError(f"{name} is {value!r}; it must be an integer.")
     if not 1 <= settings.steps <= MAX_STEPS:
         raise ValueError(f"steps is {settings.steps}; it must be in [1, {MAX_STEPS}].")
     for name in ("gamma", "eta", "realism"):

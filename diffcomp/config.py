@@ -92,6 +92,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], path: str = "config") 
     Raises ValueError for an unknown key (naming the closest known ones), a missing key, and a
     value of the wrong type; `path` is the place named in the message.
     """
+    _require_mapping(values, path)
     hints = typing.get_type_hints(cls)
     for key in values:
         if key not in hints:
@@ -115,11 +116,19 @@ def to_dict(config: Any) -> dict[str, Any]:
     return config
 
 
+def _require_mapping(value: Any, path: str) -> None:
+    # A ConfigDict has the methods of a Mapping but is none.
+    if not hasattr(value, "items"):
+        raise ValueError(f"{path} is {value!r}; it must be a mapping of names to values.")
+
+
 def _convert(hint: Any, value: Any, path: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, path)
     if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{path} is {value!r}; it must be a list of values.")
         variadic = args[-1] is Ellipsis
         if not variadic and len(value) != len(args):
             raise ValueError(f"{path} is {value}; it takes {len(args)} values.")
@@ -129,6 +138,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             for i, (h, v) in enumerate(zip(hints, value, strict=True))
         )
     if origin is not None and issubclass(origin, Mapping):
+        _require_mapping(value, path)
         pairs = {str(k): _convert(args[1], v, f"{path}.{k}") for k, v in value.items()}
         return types.MappingProxyType(pairs)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

@@ -6,8 +6,11 @@ by `export` and never recomputed. `weights.npz` holds the other parameters, larg
 
 import dataclasses
 import json
+import zipfile
+import zlib
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,6 +20,7 @@ from diffcomp.entropy_models import FactorizedPrior
 from diffcomp.fixed_point import PARAMETER_BITS, FixedPointLayers, dequantize_conv
 from diffcomp.hyperprior import interpolate_knots
 from diffcomp.latent_coder import STEP_BITS, LatentCoder
+from diffcomp.model import init_params
 from diffcomp.quality import CODES, code_to_quality
 
 FORMAT = 1
@@ -27,12 +31,16 @@ SMALL = 4096  # arrays of fewer values are kept in float32
 
 Params = dict[str, np.ndarray]
 
+# What reading a damaged file may raise: NumPy leaves some to zipfile and zlib, and the wrong kind
+# of JSON or NumPy value shows only when it is used.
+_DAMAGED = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
 
 class ModelError(ValueError):
     """An exported model that cannot be read, with the reason."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ExportedModel:
     name: str
     config: ModelConfig
@@ -44,8 +52,9 @@ class ExportedModel:
 def export(name: str, config: ModelConfig, params: Params, card: dict) -> ExportedModel:
     """Float parameters -> integer coding part + float16 weights, exactly as `load` gives them."""
     params = {path: np.asarray(value, np.float32) for path, value in params.items()}
-    coder = derive_coder(config, params)
     kept = {p: _rounded(v) for p, v in params.items() if not p.startswith(CODED_LAYERS)}
+    # From the rounded ones: what is exported again after `load` must give the same coder.
+    coder = derive_coder(config, params | kept)
     return ExportedModel(name, config, kept | _float_twin(coder.layers), coder, card)
 
 
@@ -128,26 +137,48 @@ def save(model: ExportedModel, directory: Path) -> None:
 def load(directory: Path) -> ExportedModel:
     """Reads a folder that `save` wrote.
 
-    Raises ModelError, with the reason, for a missing or damaged file, another format, and a
-    coding part that is not the one that `model.json` names.
+    Raises ModelError, with the reason, for a missing or damaged file, another format, a coding
+    part that is not the one that `model.json` names, and weights of another configuration.
     """
     try:
         description = json.loads((directory / "model.json").read_text())
         if description["format"] != FORMAT:
             raise ModelError(f"{directory} has format {description['format']}, not {FORMAT}.")
+        name, card = description["name"], description["card"]
+        fingerprint = description["fingerprint"]
         config = from_mapping(ModelConfig, description["config"])
-        with np.load(directory / "coding.npz", allow_pickle=False) as arrays:
-            coder = LatentCoder.from_arrays(dict(arrays))
-        with np.load(directory / "weights.npz", allow_pickle=False) as arrays:
-            params = {path: value.astype(np.float32) for path, value in arrays.items()}
+        coder = LatentCoder.from_arrays(_read_arrays(directory / "coding.npz"))
+        weights = _read_arrays(directory / "weights.npz")
+        params = {path: value.astype(np.float32) for path, value in weights.items()}
     except ModelError:
         raise
-    except (OSError, KeyError, ValueError, EOFError) as error:
-        raise ModelError(f"{directory} is not a readable exported model: {error}") from error
-    if f"{coder.fingerprint:08x}" != description["fingerprint"]:
+    except _DAMAGED as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise ModelError(f"{directory} is not a readable exported model: {reason}") from error
+    if f"{coder.fingerprint:08x}" != fingerprint:
         raise ModelError(
             f"{directory}/coding.npz has fingerprint {coder.fingerprint:08x}, but model.json says"
-            f" {description['fingerprint']}: the files do not belong together."
+            f" {fingerprint}: the files do not belong together."
         )
     params |= _float_twin(coder.layers)
-    return ExportedModel(description["name"], config, params, coder, description["card"])
+    _check_shapes(params, config, directory)
+    return ExportedModel(name, config, params, coder, card)
+
+
+def _read_arrays(file: Path) -> Params:
+    # np.load would leave a file that it opened itself open, if it is damaged.
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _check_shapes(params: Params, config: ModelConfig, directory: Path) -> None:
+    """Raises ModelError unless `params` are, in name and shape, those of a model of `config`."""
+    expected = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
+    shapes = {path: value.shape for path, value in expected.items()}
+    found = {path: value.shape for path, value in params.items()}
+    for path in sorted(shapes.keys() | found.keys()):
+        if shapes.get(path) != found.get(path):
+            raise ModelError(
+                f"{directory}: parameter {path} has shape {found.get(path)}, but a model of this"
+                f" configuration has {shapes.get(path)}."
+            )

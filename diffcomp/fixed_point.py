@@ -21,7 +21,7 @@ EXACT = 2**53  # integers up to here are exact in float64
 MAX_WEIGHT_BITS = 24
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class FixedPointConv:
     """One convolution (stride 1, zero padding that keeps the size) with integer weights.
 
@@ -67,11 +67,19 @@ def round_shift(value: np.ndarray, shift: int) -> np.ndarray:
 def quantize_conv(
     kernel: np.ndarray, bias: np.ndarray, input_bits: int, output_bits: int
 ) -> FixedPointConv:
-    """Float weights [side, side, C_in, C_out] and [C_out] -> 16-bit weights of the finest grid."""
+    """Float weights [side, side, C_in, C_out] and [C_out] -> 16-bit weights of the finest grid.
+
+    Raises ValueError for weights that are not finite or too large for 16 bits.
+    """
+    if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+        raise ValueError("a kernel or bias is not finite.")
     peak = max(float(np.abs(kernel).max()), 2.0**-MAX_WEIGHT_BITS)
     weight_bits = min(math.floor(math.log2(LARGEST / peak)), MAX_WEIGHT_BITS)
     # Outputs may not carry more fraction bits than the accumulator has.
     weight_bits = max(weight_bits, output_bits - input_bits)
+    if peak * 2.0**weight_bits >= LARGEST + 0.5:
+        limit = LARGEST * 2.0**-weight_bits
+        raise ValueError(f"a weight has magnitude {peak:g}; 16 bits hold at most {limit:g} here.")
     return FixedPointConv(
         kernel=np.rint(kernel.astype(np.float64) * 2.0**weight_bits).astype(np.int16),
         bias=np.rint(bias.astype(np.float64) * 2.0 ** (weight_bits + input_bits)).astype(np.int64),

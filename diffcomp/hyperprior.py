@@ -116,15 +116,18 @@ class Hyperprior(nn.Module):
         step = self.step(quality)[:, None, None, :]
         even = jnp.asarray(entropy_parameters.anchor_mask(y.shape[1], y.shape[2]))
 
-        mean = jnp.split(parameters, 2, axis=-1)[0]
-        anchors = jnp.where(even, mean + step * ste_round((y - mean) / step), 0.0)
+        anchors = jnp.where(even, _quantize(y, parameters, step)[0], 0.0)
         refined = self.parameters.second_pass(f, parameters, anchors)
-
-        mean, log2_scale = jnp.split(jnp.where(even, parameters, refined), 2, axis=-1)
-        symbols = ste_round((y - mean) / step)
-        bits_y = gaussian_bits(symbols, jnp.exp2(log2_scale) / step)
-        y_hat = mean + step * symbols
+        y_hat, bits_y = _quantize(y, jnp.where(even, parameters, refined), step)
         return Rate(y_hat=y_hat, bits_y=_sum_per_image(bits_y), bits_z=_sum_per_image(bits_z))
+
+
+def _quantize(y: Array, parameters: Array, step: Array) -> tuple[Array, Array]:
+    """y_hat, with straight-through gradients, and the bits of its symbols, both like y."""
+    mean, log2_scale = jnp.split(parameters, 2, axis=-1)
+    scale = jnp.exp2(log2_scale) / step
+    symbols = ste_round((y - mean) / step)
+    return mean + step * symbols, gaussian_bits(symbols, scale)
 
 
 def _sum_per_image(bits: Array) -> Array:

@@ -1,14 +1,13 @@
-"""Reads pictures of any kind as 8-bit sRGB, and writes pictures and coded files.
+"""Reads pictures of any kind as 8-bit sRGB, and writes pictures.
 
 What a file can say and an [H, W, 3] uint8 array cannot (depth, profile, orientation, frames) is
 converted, and each conversion is reported as a note; transparency is refused unless the caller
-chooses a background. Written files appear complete under their name or not at all.
+chooses a background.
 
 Not applied: PNG gAMA, cHRM and cICP chunks, AVIF colour descriptions other than an ICC profile,
 and the EXIF colour space tag. Such pictures are read as if they were sRGB.
 """
 
-import io
 import os
 import threading
 import warnings
@@ -17,10 +16,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from uuid import uuid4
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from diffcomp.atomic_file import FileError, atomic_write, errors_name
+from diffcomp.color_conversion import composite, is_color, split_alpha, to_srgb
 
 MAX_PIXELS = 2**28
 MAX_SIDE = 65535
@@ -67,8 +68,8 @@ _ORDINARY_PIXELS = 2**26
 _pixel_limit_lock = threading.Lock()
 
 
-class ImageError(ValueError):
-    """A picture or coded file cannot be read or written; the text holds its path and the reason."""
+class ImageError(FileError):
+    """A picture cannot be read or written; the text holds its path and the reason."""
 
 
 @dataclass(frozen=True)
@@ -98,42 +99,25 @@ def read_image(
         pixels while `background` is None.
       ValueError: `background` is not three integers in 0..255.
     """
-    if background is not None and not _is_color(background):
+    if background is not None and not is_color(background):
         raise ValueError(f"background is {background}; it must be three integers in 0..255.")
     notes: list[str] = []
-    with _errors_name(path):
+    with errors_name(path, ImageError):
         with open(path, "rb") as file:
             image, raw_mode = _decode(file, notes)
         profile = image.info.get("icc_profile")
-        color, alpha = _split_alpha(image, raw_mode)
+        color, alpha = split_alpha(image, raw_mode)
         if alpha is not None and background is None:
             raise ImageError(
                 "has transparent pixels; give --background, a colour such as white or #rrggbb"
             )
         if color.mode in _DEEP_MODES:
             color = _reduce_depth(color, raw_mode, notes)
-        pixels = np.array(_to_srgb(color, profile, notes))
+        pixels = np.array(to_srgb(color, profile, notes))
     if alpha is not None:
-        pixels = _composite(pixels, alpha, background)
+        pixels = composite(pixels, alpha, background)
         notes.append("transparency composited over rgb({}, {}, {})".format(*background))
     return LoadedImage(pixels, tuple(notes))
-
-
-def parse_color(text: str) -> tuple[int, int, int]:
-    """Returns the sRGB values, 0..255, of an opaque colour: a CSS name or #rrggbb.
-
-    Raises:
-      ImageError: `text` names no colour, or one with an alpha value.
-    """
-    try:
-        color = ImageColor.getrgb(text)
-    except ValueError:
-        color = ()
-    if not _is_color(color):
-        raise ImageError(
-            f"{text!r} is not an opaque colour; give #rrggbb or a name: white, black, grey, red ..."
-        )
-    return color
 
 
 def write_image(path: str | os.PathLike, pixels: np.ndarray, overwrite: bool = False) -> None:
@@ -148,7 +132,8 @@ def write_image(path: str | os.PathLike, pixels: np.ndarray, overwrite: bool = F
       overwrite: replace an existing file.
 
     Raises:
-      ImageError: as `image_format` and `atomic_write`, or the format cannot hold the picture.
+      ImageError: as `image_format`, or the format cannot hold the picture.
+      FileError: as `atomic_write`.
       ValueError: `pixels` has another shape or dtype.
     """
     name, options = _WRITERS[image_format(path)]
@@ -171,105 +156,6 @@ def image_format(path: str | os.PathLike) -> str:
     return extension
 
 
-def read_bytes(path: str | os.PathLike, limit: int) -> bytes:
-    """Returns the content of a file; raises ImageError if unreadable or over `limit` bytes."""
-    with _errors_name(path), open(path, "rb") as file:
-        data = file.read(limit + 1)
-        if len(data) > limit:
-            raise ImageError(f"is longer than the limit of {limit} bytes")
-    return data
-
-
-def write_bytes(path: str | os.PathLike, data: bytes, overwrite: bool = False) -> None:
-    """Writes a file in one step; see `atomic_write` for `overwrite` and the errors."""
-    with atomic_write(path, overwrite) as file:
-        file.write(data)
-
-
-def check_target(path: str | os.PathLike, overwrite: bool = False) -> Path:
-    """Raises the errors of `atomic_write` known beforehand, to fail before long work.
-
-    Returns:
-      The absolute path to be written, symbolic links resolved.
-    """
-    target = Path(os.path.realpath(path))
-    with _errors_name(path):
-        if not target.parent.is_dir():
-            raise ImageError(f"the folder {target.parent} does not exist")
-        if target.exists() and not target.is_file():
-            raise ImageError("is not a regular file and cannot be replaced")
-        if target.exists() and not overwrite:
-            raise ImageError("exists already; give --force to replace it")
-    return target
-
-
-@contextmanager
-def atomic_write(path: str | os.PathLike, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """Yields a binary file that takes the name `path` when the block ends without an exception.
-
-    The data goes to a temporary file in the same folder, which is removed on any failure. The
-    file gets the permissions of any new file (the umask's), also when it replaces another.
-
-    Raises:
-      ImageError: the folder is missing, `path` exists and `overwrite` is False, `path` is no
-        regular file, or the system refuses.
-    """
-    target = check_target(path, overwrite)
-    temporary = target.with_name(f".diffcomp-{uuid4().hex}.tmp")
-    with _errors_name(path):
-        try:
-            with open(temporary, "x+b") as file:
-                yield file
-            _publish(temporary, target, overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
-    """Gives a finished file its name. A hard link, unlike a rename, never replaces a file."""
-    if not overwrite:
-        try:
-            os.link(temporary, target)
-            return
-        except FileExistsError:
-            raise ImageError("was made by another program meanwhile; give --force") from None
-        except OSError:
-            # The file system has no hard links; the check leaves a short race.
-            check_target(target)
-    os.replace(temporary, target)
-
-
-@contextmanager
-def _errors_name(path: str | os.PathLike) -> Iterator[None]:
-    """Turns the block's ImageError and OSError into an ImageError that starts with the path."""
-    try:
-        yield
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror or error}") from error
-
-
-def _is_color(color: tuple[int, ...]) -> bool:
-    return len(color) == 3 and all(isinstance(v, int) and 0 <= v <= 255 for v in color)
-
-
-@contextmanager
-def _pixel_limit() -> Iterator[None]:
-    """Raises Pillow's limit against decompression bombs to MAX_PIXELS within the block.
-
-    Pillow keeps the limit in a global, refuses above twice it and warns above it.
-    """
-    with _pixel_limit_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
 def _decode(file: BinaryIO, notes: list[str]) -> tuple[Image.Image, str]:
     """Returns the first frame, loaded and upright, and its raw mode (see `_raw_mode`)."""
     try:
@@ -290,6 +176,22 @@ def _decode(file: BinaryIO, notes: list[str]) -> tuple[Image.Image, str]:
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise ImageError(f"is a broken or unsupported picture: {reason}") from error
+
+
+@contextmanager
+def _pixel_limit() -> Iterator[None]:
+    """Raises Pillow's limit against decompression bombs to MAX_PIXELS within the block.
+
+    Pillow keeps the limit in a global, refuses above twice it and warns above it.
+    """
+    with _pixel_limit_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _load(image: Image.Image, notes: list[str]) -> tuple[Image.Image, str]:
@@ -336,40 +238,6 @@ def _raw_mode(image: Image.Image) -> str:
     return raw_mode + ";I" if image.mode in _DEEP_MODES and photometric == 0 else raw_mode
 
 
-def _split_alpha(image: Image.Image, raw_mode: str) -> tuple[Image.Image, np.ndarray | None]:
-    """Returns the colour, without palette, and the alpha [H, W], None if opaque everywhere."""
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    elif image.mode in ("La", "RGBa"):
-        image = image.convert(image.mode.upper())
-    elif image.mode == "1":
-        image = image.convert("L")
-    if image.mode in ("LA", "RGBA"):
-        alpha = np.array(image.getchannel("A"))
-        image = image.convert(image.mode[:-1])
-    elif "transparency" in image.info:
-        alpha = _alpha_of_key(image, raw_mode)
-    else:
-        return image, None
-    return image, None if alpha.min() == 255 else alpha
-
-
-def _alpha_of_key(image: Image.Image, raw_mode: str) -> np.ndarray:
-    """Returns alpha [H, W] of a PNG with one transparent grey or colour (tRNS).
-
-    Pillow gives the key at the depth of the file, though it scales the pixels to 8 bits.
-    """
-    key = np.array(image.info["transparency"])
-    if raw_mode in ("L;2", "L;4"):
-        key = key * {"L;2": 85, "L;4": 17}[raw_mode]
-    elif raw_mode == "RGB;16B":
-        # The low bytes are lost: this finds every pixel of the key, perhaps some near it too.
-        key = key >> 8
-    samples = np.asarray(image)
-    is_key = (samples.reshape(*samples.shape[:2], -1) == key).all(axis=-1)
-    return np.where(is_key, 0, 255).astype(np.uint8)
-
-
 def _reduce_depth(image: Image.Image, raw_mode: str, notes: list[str]) -> Image.Image:
     """Returns deep grey as mode "L", rounded. Pillow's own conversion clips instead."""
     samples = np.asarray(image)
@@ -385,66 +253,3 @@ def _reduce_depth(image: Image.Image, raw_mode: str, notes: list[str]) -> Image.
     notes.append(f"{depth} converted to 8-bit")
     grey = grey.astype(np.uint8)
     return Image.fromarray(255 - grey if raw_mode.endswith(";I") else grey)
-
-
-def _to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.Image:
-    """Converts an image without alpha or palette to sRGB, by its profile if that is usable."""
-    if image.mode not in ("L", "CMYK", "LAB"):
-        image = image.convert("RGB")
-    if icc:
-        try:
-            return _apply_profile(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), notes)
-        except (OSError, ValueError, ImageCms.PyCMSError):
-            notes.append("broken ICC profile ignored")
-    return image.convert("RGB")
-
-
-def _apply_profile(
-    image: Image.Image, profile: ImageCms.ImageCmsProfile, notes: list[str]
-) -> Image.Image:
-    space = profile.profile.xcolor_space.strip()
-    mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space)
-    if mode == "RGB" and image.mode == "L":
-        image = image.convert("RGB")
-    if mode != image.mode:
-        notes.append(f"ICC profile of colour space {space} ignored: the picture is {image.mode}")
-        return image.convert("RGB")
-    # Little CMS replaces the profile by a coarse table: ten levels off for linear grey. Without,
-    # it takes a quarter of a second per megapixel; for colour a finer table is close enough.
-    flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.HIGHRESPRECALC
-    transform = ImageCms.buildTransform(
-        profile,
-        ImageCms.createProfile("sRGB"),
-        mode,
-        "RGB",
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        flags=flags,
-    )
-    if _is_neutral(transform, mode):
-        return image.convert("RGB")
-    converted = ImageCms.applyTransform(image, transform)
-    # The name comes from the file and goes to a terminal.
-    name = "".join(c for c in ImageCms.getProfileDescription(profile) if c.isprintable())[:60]
-    notes.append(f'ICC profile "{name}" converted to sRGB')
-    return converted
-
-
-def _is_neutral(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether no colour of a 16 x 16 x 16 lattice moves by more than one level.
-
-    So sRGB is known by what it does, as its many versions share no name.
-    """
-    lattice = np.indices((16, 16, 16), np.uint8).reshape(3, 64, 64).transpose(1, 2, 0) * 17
-    probe = Image.fromarray(np.ascontiguousarray(lattice)).convert(mode)
-    before = np.asarray(probe.convert("RGB"), np.int16)
-    after = np.asarray(ImageCms.applyTransform(probe, transform), np.int16)
-    return bool(np.abs(after - before).max() <= 1)
-
-
-def _composite(
-    pixels: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]
-) -> np.ndarray:
-    """Mixes uint8 [H, W, 3] over a colour by alpha [H, W], rounding to nearest."""
-    opacity = alpha[..., None].astype(np.uint16)
-    mix = pixels * opacity + np.array(background, np.uint16) * (255 - opacity)
-    return ((mix + 127) // 255).astype(np.uint8)

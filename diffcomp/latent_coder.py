@@ -19,7 +19,13 @@ import numpy as np
 from diffcomp import entropy_parameters
 from diffcomp.bitstream import BitstreamError
 from diffcomp.cdf_tables import CdfTables
-from diffcomp.fixed_point import ACTIVATION_BITS, PARAMETER_BITS, FixedPointLayers, round_shift
+from diffcomp.fixed_point import (
+    ACTIVATION_BITS,
+    LARGEST,
+    PARAMETER_BITS,
+    FixedPointLayers,
+    round_shift,
+)
 from diffcomp.quality import CODES
 from diffcomp.range_coder import RangeDecoder, RangeEncoder
 
@@ -38,7 +44,7 @@ class Streams:
     symbols_crc: int  # CRC-32 over symbols and indexes, in coding order
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LatentCoder:
     """The coding part of a model: integers only. Two equal ones read each other's files."""
 
@@ -73,7 +79,8 @@ class LatentCoder:
         step = self.step[quality_code]
 
         def write(mean: np.ndarray, indexes: np.ndarray, mask: np.ndarray) -> np.ndarray:
-            symbols = _to_symbols((np.float64(y[mask]) * 2.0**STEP_BITS - mean) / step)
+            v = (np.float64(y[mask]) * 2.0**STEP_BITS - mean) / step
+            symbols = _to_symbols(v)
             y_encoder.encode_index(symbols, indexes)
             return symbols
 
@@ -111,7 +118,7 @@ class LatentCoder:
         channels = self.step.shape[1]
         crc = zlib.crc32(_little_endian(z_symbols))
         y_hat = np.zeros((1, height, width, channels), np.int64)
-        z_hat = z_symbols[None].astype(np.float64)
+        z_hat = np.clip(z_symbols[None], -LARGEST, LARGEST).astype(np.float64)
         f = entropy_parameters.features(self.layers, z_hat)[:, :height, :width]
         parameters = entropy_parameters.first_pass(self.layers, f)
 

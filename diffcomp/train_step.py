@@ -68,7 +68,7 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int) -> Tra
         params = {**state.params, **optax.apply_updates(trainable, updates)}
         metrics |= {
             "loss": loss,
-            "gradient_norm": optax.global_norm(gradients),
+            "gradient_norm": optax.tree.norm(gradients),
             "learning_rate": schedule(state.step),
         }
         average = _update_average(config.train.average_decay, state, params, trainable)

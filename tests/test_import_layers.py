@@ -16,8 +16,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "diffcomp"
 LAYERS: list[dict[str, set[str]]] = [
     {
         "files and integers": {
-            "config", "image_file", "bitstream", "cdf_tables", "range_coder", "fixed_point",
-            "metrics", "quality", "space_to_depth", "entropy_parameters", "latent_coder",
+            "config", "atomic_file", "color_conversion", "image_file", "bitstream", "cdf_tables",
+            "range_coder", "fixed_point", "metrics", "quality", "space_to_depth",
+            "entropy_parameters", "latent_coder",
         },
     },
     {

@@ -1,0 +1,175 @@
+"""The command line as users meet it: a process with exit code, stdout, stderr and files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffcomp import bitstream, cli
+
+TINY_MODEL = Path(__file__).parent / "golden" / "tiny_model"
+MODEL = ("--model", str(TINY_MODEL))
+
+
+def run(*args: object, cwd: Path) -> subprocess.CompletedProcess:
+    """`diffcomp ARGS` in the folder `cwd`."""
+    command = [sys.executable, "-m", "diffcomp", *map(str, args)]
+    root = str(Path(__file__).resolve().parents[1])
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, photo):
+    """A folder with photo.png (57 x 43) and photo.dfc, made by the command itself."""
+    folder = tmp_path_factory.mktemp("cli")
+    Image.fromarray(photo[:43, :57]).save(folder / "photo.png")
+    done = run("compress", "photo.png", *MODEL, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    size = (folder / "photo.dfc").stat().st_size
+    assert done.stderr == f"photo.dfc: {size} bytes, {8 * size / (57 * 43):.3f} bpp\n"
+    return folder
+
+
+def test_decompress_gives_the_size_of_the_original(folder):
+    done = run("decompress", "photo.dfc", "out.png", "--steps", 2, *MODEL, cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "out.png: 57 x 43\n")
+    assert Image.open(folder / "out.png").size == (57, 43)
+
+
+def test_options_reach_the_decoder(folder, tmp_path):
+    noise = ("--steps", 1, "--gamma", 1, "--realism", 0.5, "--eta", 0.5, "--quiet")
+    pictures = {}
+    for seed in (1, 2):
+        out = tmp_path / f"{seed}.png"
+        done = run("decompress", "photo.dfc", out, "--seed", seed, *noise, *MODEL, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        pictures[seed] = np.asarray(Image.open(out))
+    assert not np.array_equal(pictures[1], pictures[2])
+
+
+def test_info_reads_a_file_without_its_model(folder):
+    done = run("info", "photo.dfc", cwd=folder)
+    data = (folder / "photo.dfc").read_bytes()
+    container = bitstream.unpack(data)
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert lines["size"] == "57 x 43 pixels"
+    assert lines["model"] == f"unknown (fingerprint {container.fingerprint:08x})"
+    assert lines["quality"] == "4"
+    assert lines["z"].startswith(f"{8 * len(container.z_stream)} bits")
+    assert lines["y"].startswith(f"{8 * len(container.y_stream)} bits")
+    assert lines["file"] == f"{len(data)} bytes, {8 * len(data) / (57 * 43):.4f} bpp"
+
+
+def check_fails(done: subprocess.CompletedProcess, *texts: str, code: int = 1) -> None:
+    """One line on stderr, with the texts, no traceback."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert done.stderr.startswith("diffcomp: ")
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+    for text in texts:
+        assert text in done.stderr
+
+
+def test_an_existing_output_needs_force(folder):
+    before = (folder / "photo.dfc").read_bytes()
+    check_fails(run("compress", "photo.png", *MODEL, cwd=folder), "photo.dfc", "--force")
+    assert (folder / "photo.dfc").read_bytes() == before
+
+
+def test_force_replaces(folder, tmp_path):
+    target = tmp_path / "x.dfc"
+    target.write_bytes(b"old")
+    done = run("compress", "photo.png", target, "--force", "--quality", 8, *MODEL, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert bitstream.unpack(target.read_bytes()).quality_code == 7 * 32
+
+
+@pytest.mark.parametrize(
+    ("args", "texts"),
+    [
+        (["compress", "absent.png"], ["absent.png", "No such file"]),
+        (["compress", "photo.dfc", "x.dfc"], ["photo.dfc"]),
+        (["compress", "photo.png", "x.dfc", "--quality", "9"], ["quality is 9", "[1, 8]"]),
+        (["compress", "photo.png", "x.dfc", "--quality", "nan"], ["quality is nan"]),
+        (["compress", "photo.png", "no/x.dfc"], ["no", "does not exist"]),
+        (["compress", "photo.png", "x.dfc", "--model", "vast"], ["vast", "shipped model"]),
+        (["compress", "photo.png", "x.dfc", "--background", "mauvish"], ["mauvish"]),
+        (["decompress", "absent.dfc"], ["absent.dfc", "No such file"]),
+        (["decompress", "photo.png", "x.png"], ["photo.png: not a .dfc file"]),
+        (["decompress", "photo.dfc", "x.xyz"], ["x.xyz", ".png"]),
+        (["decompress", "photo.dfc", "x.png", "--steps", "0"], ["steps is 0"]),
+        (["decompress", "photo.dfc", "x.png", "--gamma", "2"], ["gamma is 2", "[0, 1]"]),
+        (["decompress", "photo.dfc", "x.png", "--realism", "nan"], ["realism is nan"]),
+        (["decompress", "photo.dfc", "x.png", "--seed", "-1"], ["seed is -1"]),
+        (["info", "photo.png"], ["photo.png: not a .dfc file"]),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_no_output(folder, args, texts, capsys, monkeypatch):
+    # In this process, since each of them as a process would load JAX anew.
+    monkeypatch.chdir(folder)
+    before = sorted(os.listdir(folder))
+    args = args if "--model" in args or args[0] == "info" else [*args, *MODEL]
+    code = cli.main(args)
+    out, err = capsys.readouterr()
+    check_fails(subprocess.CompletedProcess(args, code, out, err), *texts)
+    assert sorted(os.listdir(folder)) == before
+
+
+def test_a_file_of_another_model_is_refused(folder, tmp_path):
+    data = (folder / "photo.dfc").read_bytes()
+    container = bitstream.unpack(data)
+    other = bitstream.pack(
+        bitstream.Container(**{**vars(container), "fingerprint": container.fingerprint ^ 1})
+    )
+    (tmp_path / "other.dfc").write_bytes(other)
+    done = run("decompress", tmp_path / "other.dfc", *MODEL, cwd=folder)
+    check_fails(done, "other.dfc", "fingerprint")
+    assert not (tmp_path / "other.png").exists()
+
+
+def test_transparency_needs_a_background(tmp_path, capsys):
+    pixels = np.full((20, 30, 4), 128, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "clear.png")
+    assert cli.main(["compress", str(tmp_path / "clear.png"), *MODEL]) == 1
+    assert "--background" in capsys.readouterr().err
+    assert not (tmp_path / "clear.dfc").exists()
+    args = ["compress", str(tmp_path / "clear.png"), "--background", "white", *MODEL]
+    assert cli.main(args) == 0
+    assert (tmp_path / "clear.dfc").exists()
+
+
+@pytest.mark.parametrize("args", [[], ["expand"], ["compress"], ["compress", "a", "--qualty", "3"]])
+def test_wrong_usage_shows_the_usage(args, tmp_path):
+    done = run(*args, cwd=tmp_path)
+    check_fails(done, "usage: diffcomp", code=2)
+
+
+def test_help_and_version_need_no_jax(tmp_path):
+    code = (
+        "import sys; sys.argv = ['diffcomp', '--help']\n"
+        "from diffcomp import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert not {'jax', 'tensorflow'} & set(sys.modules), 'slow imports'"
+    )
+    root = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": root},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "compress" in done.stdout
+    assert run("--version", cwd=tmp_path).stdout.startswith("diffcomp ")

@@ -1,0 +1,121 @@
+"""Tests of the typed configuration: the shipped ones build, and every mistake is named."""
+
+import copy
+import dataclasses
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_collections import ConfigDict
+
+from diffcomp.config import Config, ModelConfig, from_mapping, to_dict
+
+BASE = Path(__file__).resolve().parents[1] / "configs" / "base.py"
+GET_CONFIG = runpy.run_path(str(BASE))["get_config"]
+
+
+def plain() -> dict[str, Any]:
+    """The smoke configuration as JSON would hold it, free to be spoiled."""
+    return json.loads(json.dumps(to_dict(from_mapping(Config, GET_CONFIG("smoke")))))
+
+
+def spoiled(path: str, value: Any) -> dict[str, Any]:
+    """`plain()` with one value replaced; `path` is dotted."""
+    values = plain()
+    *parents, last = path.split(".")
+    place: Any = values
+    for name in parents:
+        place = place[int(name) if name.isdigit() else name]
+    place[last] = value
+    return values
+
+
+@pytest.mark.parametrize("variant", ["", "smoke"])
+def test_shipped_config_builds_and_survives_json(variant: str) -> None:
+    config = from_mapping(Config, GET_CONFIG(variant))
+    assert [stage.name for stage in config.stages] == ["linear", "context", "score", "joint"]
+    assert from_mapping(Config, json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_smoke_is_base_made_small() -> None:
+    base, smoke = (from_mapping(Config, GET_CONFIG(variant)) for variant in ("", "smoke"))
+    assert smoke.loss == base.loss
+    assert smoke.model.latent_channels < base.model.latent_channels
+    assert all(stage.steps == 2 for stage in smoke.stages)
+    assert [s.objective for s in smoke.stages] == [s.objective for s in base.stages]
+
+
+def test_unknown_variant() -> None:
+    with pytest.raises(ValueError, match="variant is 'smok'; it must be '' or 'smoke'"):
+        GET_CONFIG("smok")
+
+
+def test_shipped_config_is_locked() -> None:
+    with pytest.raises(AttributeError, match="latent_chanels"):
+        GET_CONFIG().model.latent_chanels = 1
+
+
+def test_result_is_immutable_and_a_model_config_can_be_a_static_argument() -> None:
+    config = from_mapping(Config, GET_CONFIG("smoke"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.model.latent_channels = 1
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        config.stages[0].multipliers["hyperprior"] = 2.0
+    again = from_mapping(Config, GET_CONFIG("smoke"))
+    assert {config.model: "compiled"}[again.model] == "compiled"
+
+
+def test_integers_become_floats_where_floats_are_meant() -> None:
+    config = from_mapping(Config, spoiled("model.base_error", 1))
+    assert isinstance(config.model.base_error, float)
+    assert config.model.base_error == 1.0
+
+
+def test_the_source_is_not_changed_or_kept() -> None:
+    source = plain()
+    before = copy.deepcopy(source)
+    config = from_mapping(Config, source)
+    source["stages"][0]["multipliers"].clear()
+    assert to_dict(config) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("model.latent_chanels", 8, r"config.model.latent_chanels is unknown; .* latent_channels"),
+        ("modle", {}, r"config.modle is unknown; Config has: model"),
+        ("zzz", 0, r"config.zzz is unknown; Config has: data, loss, model, stages, train\."),
+        ("stages.1.batchsize", 4, r"config.stages\[1\].batchsize is unknown; StageConfig .*batch"),
+        ("model.latent_channels", 8.0, r"latent_channels is 8.0; it must be of type int"),
+        ("model.latent_channels", True, r"latent_channels is True; it must be of type int"),
+        ("model.latent_channels", None, r"latent_channels is None; it must be of type int"),
+        ("model.base_error", "0.1", r"base_error is '0.1'; it must be of type float"),
+        ("model.base_error", False, r"base_error is False; it must be of type float"),
+        ("data.train", 3, r"config.data.train is 3; it must be of type str"),
+        ("data.cache_decoded", 1, r"cache_decoded is 1; it must be of type bool"),
+        ("model.widths", [1, 2], r"config.model.widths is \[1, 2\]; it takes 3 values"),
+        ("model.widths", [1, 2, "3"], r"config.model.widths\[2\] is '3'; it must be of type int"),
+        ("model.widths", 8, r"config.model.widths is 8; it must be a list of values"),
+        ("model.widths", "123", r"config.model.widths is '123'; it must be a list of values"),
+        ("model", 3, r"config.model is 3; it must be a mapping of names to values"),
+        ("stages", ["linear"], r"config.stages\[0\] is 'linear'; it must be a mapping"),
+        ("stages.0.multipliers", [1.0], r"multipliers is \[1.0\]; it must be a mapping"),
+        ("stages.0.multipliers", {"a": "b"}, r"multipliers.a is 'b'; it must be of type float"),
+    ],
+)
+def test_mistake_is_named(path: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_mapping(Config, spoiled(path, value))
+
+
+def test_missing_keys_are_all_named() -> None:
+    values = plain()["model"]
+    del values["widths"], values["base_error"]
+    with pytest.raises(ValueError, match=r"^model lacks: widths, base_error\.$"):
+        from_mapping(ModelConfig, values, "model")
+
+
+def test_config_dict_and_dict_give_the_same() -> None:
+    assert from_mapping(Config, ConfigDict(plain())) == from_mapping(Config, plain())

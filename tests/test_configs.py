@@ -1,0 +1,82 @@
+"""Every file in configs/. The rules of the typed configuration are tested in test_config.py."""
+
+import json
+import runpy
+from pathlib import Path
+
+import jax
+import pytest
+
+from diffcomp.config import Config, from_mapping, to_dict
+from diffcomp.losses import OBJECTIVES
+from diffcomp.model import init_params
+from diffcomp.optimizer import trainable_part
+
+FILES = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.py"))
+VARIANTS = ["", "smoke"]
+every_config = pytest.mark.parametrize("variant", VARIANTS)
+every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+
+
+def get_config(file, variant=""):
+    return runpy.run_path(str(file))["get_config"](variant)
+
+
+def test_there_are_configs():
+    assert "base" in [file.stem for file in FILES]
+
+
+@every_file
+@every_config
+def test_every_config_builds_and_survives_json(file, variant):
+    config = from_mapping(Config, get_config(file, variant))
+    assert from_mapping(Config, json.loads(json.dumps(to_dict(config)))) == config
+    assert len({stage.name for stage in config.stages}) == len(config.stages) > 0
+
+
+@every_file
+@every_config
+def test_every_stage_names_an_objective_and_parameters_that_exist(file, variant):
+    config = from_mapping(Config, get_config(file, variant))
+    params = jax.eval_shape(lambda: init_params(config.model, jax.random.key(0)))
+    trained = set()
+    for stage in config.stages:
+        assert stage.objective in OBJECTIVES
+        assert 0 <= stage.warmup < stage.steps
+        assert stage.crop % 64 == 0
+        part = trainable_part(stage, params)  # raises for a prefix that names nothing
+        assert part
+        trained |= part.keys()
+    assert {path.split("/")[0] for path in params} == {path.split("/")[0] for path in trained}
+
+
+@every_file
+def test_every_config_is_locked(file):
+    config = get_config(file)
+    with pytest.raises(AttributeError, match="locked"):
+        config.learning_rat = 1.0
+
+
+@every_file
+def test_a_variant_that_does_not_exist_is_refused(file):
+    with pytest.raises(ValueError, match="variant is 'smok'; it must be '' or 'smoke'"):
+        get_config(file, "smok")
+
+
+def test_the_smoke_variant_takes_a_few_steps_of_every_stage():
+    (base,) = [file for file in FILES if file.stem == "base"]
+    full, small = (from_mapping(Config, get_config(base, variant)) for variant in VARIANTS)
+    assert [s.name for s in small.stages] == [s.name for s in full.stages]
+    assert {s.objective for s in small.stages} == set(OBJECTIVES)
+    assert all(s.steps <= 2 and s.batch <= 2 for s in small.stages)
+
+
+@every_file
+def test_a_misspelt_field_is_refused_naming_near_ones(file):
+    values = to_dict(from_mapping(Config, get_config(file)))
+    values["stages"][1]["learning_rat"] = 1.0
+    with pytest.raises(
+        ValueError,
+        match=r"stages\[1\]\.learning_rat is unknown; StageConfig has: learning_rate\.",
+    ):
+        from_mapping(Config, values)

@@ -1,0 +1,276 @@
+"""Tests of the latents' coder: identity, causality, and an error for every foreign stream."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny_model
+from scipy.special import ndtr
+
+from diffcomp.bitstream import BitstreamError
+from diffcomp.cdf_tables import gaussian_scales
+from diffcomp.fixed_point import FixedPointConv, FixedPointLayers
+from diffcomp.latent_coder import LARGEST_SYMBOL, STEP_BITS, LatentCoder
+from diffcomp.quality import CODES
+
+SHAPES = [(1, 1), (1, 2), (3, 5), (4, 8), (7, 2), (9, 9)]
+
+
+@pytest.fixture(scope="module")
+def coder() -> LatentCoder:
+    return tiny_model.codec().model.coder
+
+
+def random_latents(coder: LatentCoder, shape: tuple, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """y and z of the order of a photograph's, float32."""
+    rng = np.random.default_rng(seed)
+    z_shape = (-(-shape[0] // 4), -(-shape[1] // 4), len(coder.z_tables))
+    y = rng.normal(0, 2, (*shape, coder.step.shape[1]))
+    return y.astype(np.float32), rng.normal(0, 3, z_shape).astype(np.float32)
+
+
+def walk(coder: LatentCoder, y: np.ndarray, z: np.ndarray, code: int) -> tuple:
+    """(y_hat, first pass, second pass) of the encoder, having checked that the decoder agrees."""
+    spy, runs = tiny_model.spied(coder)
+    decoded = spy.decode(spy.encode(y, z, code), y.shape[:2], code)
+    encoder, decoder = runs
+    np.testing.assert_array_equal(decoded, encoder.y_hat)
+    for ours, theirs in zip(encoder.passes, decoder.passes, strict=True):
+        for array, same in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(array, same)
+    return encoder.y_hat, *encoder.passes
+
+
+def largest_error(coder: LatentCoder, code: int, y_hat: np.ndarray) -> np.ndarray:
+    """Half a step to the nearest symbol and one to the next within, up to float32's rounding."""
+    return 1.5 * coder.step[code] * 2.0**-STEP_BITS + 2.0**-22 * np.abs(y_hat)
+
+
+def constant(coder: LatentCoder, mean: float, log2_scale: float) -> LatentCoder:
+    """The same coder, but every element of y has this mean and scale."""
+    convs = dict(coder.layers.convs)
+    channels = coder.step.shape[1]
+    for name, values in (("head", (mean, log2_scale)), ("tail_head", (0, 0))):
+        kernel, bias = np.zeros_like(convs[name].kernel), np.repeat(values, channels)
+        bits = (16, 10, 16)
+        convs[name] = FixedPointConv(kernel, np.rint(bias * 2.0**26).astype(np.int64), *bits)
+    return dataclasses.replace(coder, layers=FixedPointLayers(convs))
+
+
+@pytest.mark.parametrize("code", [0, 97, CODES - 1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_decoder_gets_the_encoders_y_hat(coder, shape: tuple, code: int) -> None:
+    y, z = random_latents(coder, shape)
+    y_hat, *passes = walk(coder, y, z, code)
+    assert (y_hat.shape, y_hat.dtype) == (y.shape, np.float32)
+    assert sum(len(p.symbols) for p in passes) == shape[0] * shape[1]
+    assert np.all(np.abs(y_hat - y) <= largest_error(coder, code, y_hat))
+
+
+def test_symbols_are_the_nearest_or_the_next_towards_the_mean(coder) -> None:
+    y, z = random_latents(coder, (8, 8))
+    even = np.indices((8, 8)).sum(axis=0) % 2 == 0
+    _, *passes = walk(coder, y, z, 90)
+    inner = []
+    for p, mask in zip(passes, (even, ~even), strict=True):
+        nearest = np.rint((y[mask] * 2.0**STEP_BITS - p.mean) / coder.step[90])
+        inner.append(p.symbols != nearest)
+        np.testing.assert_array_equal(p.symbols, nearest - np.sign(nearest) * inner[-1])
+    assert 0 < np.mean(inner) < 0.25
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4, 3e38])
+def test_outliers_survive_up_to_the_largest_symbol(coder, size: float) -> None:
+    y, z = random_latents(coder, (5, 6))
+    rng = np.random.default_rng(1)
+    for latents in (y, z):
+        latents[rng.random(latents.shape) < 0.1] = size
+        latents[rng.random(latents.shape) < 0.1] = -size
+    y_hat, *passes = walk(coder, y, z, 128)
+    clipped = np.abs(y) > 0.9 * coder.step[128] * 2.0**-STEP_BITS * LARGEST_SYMBOL
+    assert np.all(np.abs(y_hat - y) <= largest_error(coder, 128, y_hat), where=~clipped)
+    assert clipped.any() == (size > 1e6)
+    largest = max(np.abs(p.symbols).max() for p in passes)
+    assert (largest >= LARGEST_SYMBOL - 1) == clipped.any()
+    assert np.all(np.sign(y_hat) == np.sign(y), where=clipped)
+
+
+def test_network_reads_z_hat_within_16_bits(coder) -> None:
+    """Its sums are exact for such inputs; beyond, z is coded as it is but read as the limit."""
+    y, z = random_latents(coder, (4, 4))
+    _, first, second = walk(coder, y, np.full_like(z, 2**15 - 1), 10)
+    _, first_then, second_then = walk(coder, y, np.full_like(z, 10**5), 10)
+    np.testing.assert_array_equal(first_then, first)
+    np.testing.assert_array_equal(second_then, second)
+
+
+def test_latents_far_inside_one_quantisation_cell_cost_next_to_nothing(coder) -> None:
+    """All symbols 0 at the smallest scale: less than a tenth of a bit each."""
+    shape, code = (16, 16), 0
+    y, z = random_latents(coder, shape)
+    streams = constant(coder, 0.5, -20).encode(np.full_like(y, 0.5), z, code)
+    assert 8 * len(streams.y_stream) < 0.1 * y.size
+
+
+@pytest.mark.parametrize("code", [0, CODES - 1])
+def test_length_is_the_entropy(coder, code: int) -> None:
+    """Of y drawn from the very distribution that the coder believes in."""
+    normal = constant(coder, mean=0.25, log2_scale=0.5)
+    shape, scale = (24, 24), 2**0.5
+    y, z = random_latents(coder, shape)
+    y = np.random.default_rng(2).normal(0.25, scale, y.shape).astype(np.float32)
+    step = coder.step[code] * 2.0**-STEP_BITS
+    edges = (np.arange(-400, 401) - 0.5)[:, None] * step / scale
+    p = np.diff(ndtr(edges), axis=0)
+    entropy = -np.sum(p * np.log2(np.maximum(p, 1e-300))) * shape[0] * shape[1]
+    # The sample's own information varies by about a bit in the square root of their number. And
+    # where a smaller symbol saves more than its error costs, it is sent instead of the nearest.
+    tolerance = 0.01 * entropy + 3 * np.sqrt(y.size)
+    bits = 8 * len(normal.encode(y, z, code).y_stream)
+    assert 0.9 * entropy - tolerance < bits < entropy + tolerance
+
+
+@pytest.mark.parametrize("log2_scale", [-9.0, -1.3, 0.0, 2.7, 12.0])
+def test_index_is_that_of_the_nearest_scale_in_steps(coder, log2_scale: float) -> None:
+    code = 150
+    y, z = random_latents(coder, (4, 4))
+    _, *passes = walk(constant(coder, 0, log2_scale), y, z, code)
+    in_steps = log2_scale - np.log2(coder.step[code] * 2.0**-STEP_BITS)
+    distance = np.abs(np.log2(gaussian_scales())[None] - in_steps[:, None])
+    for p in passes:
+        expected = np.broadcast_to(distance.argmin(axis=1), p.indexes.shape)
+        np.testing.assert_array_equal(p.indexes, expected)
+
+
+def test_checkerboard_is_causal(coder) -> None:
+    """Anchors' parameters hang on z alone, the others' on z and the anchors alone."""
+    shape, code = (6, 7), 60
+    y, z = random_latents(coder, shape)
+    even = np.indices(shape).sum(axis=0) % 2 == 0
+    _, first, second = walk(coder, y, z, code)
+
+    others_moved = np.where(even[..., None], y, y + 5)
+    _, first_then, second_then = walk(coder, others_moved, z, code)
+    np.testing.assert_array_equal(first_then[:2], first[:2])
+    np.testing.assert_array_equal(second_then[:2], second[:2])
+    assert np.any(second_then.symbols != second.symbols)
+
+    anchors_moved = np.where(even[..., None], y + 5, y)
+    _, first_then, second_then = walk(coder, anchors_moved, z, code)
+    np.testing.assert_array_equal(first_then[:2], first[:2])
+    assert np.mean(second_then.mean != second.mean) > 0.5
+    assert np.any(second_then.indexes != second.indexes)
+
+    _, first_then, _ = walk(coder, y, z + 3, code)
+    assert np.mean(first_then.mean != first.mean) > 0.5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_latents_that_are_not_finite(coder, value: float) -> None:
+    for which in (0, 1):
+        latents = random_latents(coder, (4, 4))
+        latents[which].flat[3] = value
+        with pytest.raises(ValueError, match="y or z is not finite"):
+            coder.encode(*latents, 0)
+
+
+def test_wrong_checksum_of_symbols(coder) -> None:
+    y, z = random_latents(coder, (3, 3))
+    streams = coder.encode(y, z, 7)
+    for bit in (0, 13, 31):
+        wrong = dataclasses.replace(streams, symbols_crc=streams.symbols_crc ^ 1 << bit)
+        with pytest.raises(BitstreamError, match=f"CRC-32 {streams.symbols_crc:08x}, the enc"):
+            coder.decode(wrong, (3, 3), 7)
+
+
+@pytest.mark.parametrize("name", ["z_stream", "y_stream"])
+def test_damaged_stream_never_gives_other_latents(coder, name: str) -> None:
+    """A flipped bit is found, unless it is one of the last, which the coder does not need."""
+    shape, code = (3, 4), 30
+    y, z = random_latents(coder, shape)
+    streams = coder.encode(y, z, code)
+    expected = coder.decode(streams, shape, code)
+    intact = 0
+    stream = getattr(streams, name)
+    for position in range(len(stream)):
+        damaged = bytearray(stream)
+        damaged[position] ^= 1 << position % 8
+        try:
+            y_hat = coder.decode(
+                dataclasses.replace(streams, **{name: bytes(damaged)}), shape, code
+            )
+        except BitstreamError:
+            continue
+        np.testing.assert_array_equal(y_hat, expected)
+        intact += 1
+    assert intact <= 1
+
+
+@pytest.mark.parametrize("name", ["z_stream", "y_stream"])
+@pytest.mark.parametrize("change", ["empty", "short", "long", "zeros"])
+def test_stream_of_another_length(coder, name: str, change: str) -> None:
+    y, z = random_latents(coder, (4, 5))
+    streams = coder.encode(y, z, 100)
+    stream = getattr(streams, name)
+    changed = {
+        "empty": b"",
+        "short": stream[: len(stream) // 2],
+        "long": stream + b"more",
+        "zeros": bytes(len(stream)),
+    }
+    with pytest.raises(BitstreamError):
+        coder.decode(dataclasses.replace(streams, **{name: changed[change]}), (4, 5), 100)
+
+
+def test_another_shape_or_quality_is_found(coder) -> None:
+    y, z = random_latents(coder, (4, 6))
+    streams = coder.encode(y, z, 100)
+    for shape, code in (((6, 4), 100), ((4, 7), 100), ((4, 6), 40)):
+        with pytest.raises(BitstreamError):
+            coder.decode(streams, shape, code)
+
+
+def changed(coder: LatentCoder, name: str) -> LatentCoder:
+    """The coder with one unit more in one entry of one array."""
+    arrays = {key: value.copy() for key, value in coder.to_arrays().items()}
+    array, entry = arrays[name], -1
+    if name.endswith("lookup"):
+        # A count that may grow: after a smaller one of the same table, well before the next.
+        entry = 1 + np.flatnonzero((np.diff(array)[:-1] > 0) & (np.diff(array)[1:] > 2))[5]
+    array.flat[entry] += 1
+    return LatentCoder.from_arrays(arrays)
+
+
+def test_each_array_is_part_of_the_fingerprint(coder) -> None:
+    arrays = coder.to_arrays()
+    assert LatentCoder.from_arrays(arrays).fingerprint == coder.fingerprint
+    assert 0 <= coder.fingerprint < 2**32
+    names = [name for name in arrays if not name.endswith(".bits")]
+    prints = {changed(coder, name).fingerprint for name in names}
+    assert len(prints | {coder.fingerprint}) == len(names) + 1
+
+
+@pytest.mark.parametrize("name", ["layers.head.bias", "step"])
+def test_stream_of_another_coder_gives_no_silent_damage(coder, name: str) -> None:
+    """One unit of difference may change no symbol: then only the fingerprint tells. Many do."""
+    y, z = random_latents(coder, (8, 8))
+    arrays = coder.to_arrays()
+    arrays |= {name: arrays[name] + arrays[name] // 8 + 2**22}
+    if name == "step":
+        arrays["log2_step"] = arrays["log2_step"] + 2**13
+    other = LatentCoder.from_arrays(arrays)
+    with pytest.raises(BitstreamError):
+        coder.decode(other.encode(y, z, 50), (8, 8), 50)
+
+
+def test_arrays_that_do_not_fit(coder) -> None:
+    with pytest.raises(ValueError, match=r"step is \(224, 16\) .* both must have 225 rows"):
+        dataclasses.replace(coder, step=coder.step[1:], log2_step=coder.log2_step[1:])
+    with pytest.raises(ValueError, match=r"log2_step \(225, 15\); both must have 225 rows"):
+        dataclasses.replace(coder, log2_step=coder.log2_step[:, 1:])
+    with pytest.raises(ValueError, match="62 thresholds do not part 64 tables"):
+        dataclasses.replace(coder, scale_thresholds=coder.scale_thresholds[1:])
+    arrays = coder.to_arrays()
+    del arrays["step"]
+    with pytest.raises(KeyError, match="step"):
+        LatentCoder.from_arrays(arrays)

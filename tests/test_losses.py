@@ -1,0 +1,240 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffcomp.config import LossConfig, ModelConfig
+from diffcomp.hyperprior import Rate
+from diffcomp.losses import (
+    OBJECTIVES,
+    Conditions,
+    Objective,
+    draw_conditions,
+    lmbda,
+    mse_255,
+    rate_terms,
+)
+from diffcomp.model import init_params
+from diffcomp.perceptual import load_lpips
+
+MODEL = ModelConfig(
+    latent_channels=12,
+    hyper_channels=5,
+    coding_width=8,
+    widths=(4, 6, 8),
+    encoder_depths=(1, 1, 1),
+    context_depths=(1, 1, 1),
+    score_depths=(1, 1, 1),
+    condition_width=7,
+    quality_knots=8,
+    base_error=0.1,
+)
+LOSS = LossConfig(
+    lmbda_low=0.0002,
+    lmbda_high=0.02,
+    lpips_net="alex",
+    lpips_scale=175.0,
+    rho_max=0.9,
+    realism_range=(-0.5, 1.75),
+    balance=0.5,
+    base_weight=0.3,
+    snr_weights=(1.0, 5.0),
+)
+PATHS = {  # objective -> a parameter that it trains
+    "linear": "hyperprior/log2_gain",
+    "context": "context_decoder/basis",
+    "decoder": "score_network/head/kernel",
+    "joint": "hyperprior/analysis/basis",
+}
+every_objective = pytest.mark.parametrize("name", list(OBJECTIVES))
+
+
+@pytest.fixture(scope="module")
+def params():
+    """A model as if in training: no parameter is zero, y and z are worth bits."""
+    shapes = jax.eval_shape(lambda: init_params(MODEL, jax.random.key(0)))
+    rng = np.random.default_rng(0)
+    values = {}
+    for path, leaf in shapes.items():
+        fan_in = np.prod(leaf.shape[:-1]) if path.endswith(("kernel", "basis")) else 100
+        values[path] = jnp.asarray(rng.normal(size=leaf.shape) / np.sqrt(fan_in), jnp.float32)
+    values["hyperprior/log2_gain"] += jnp.linspace(1.0, 4.0, 8)[:, None]
+    values["hyperprior/hyper_analysis/head/bias"] += 2.0  # z_hat is not zero
+    return values
+
+
+@functools.cache
+def jitted(name):
+    objective = Objective(MODEL, LOSS, load_lpips("alex"))
+    return jax.jit(jax.value_and_grad(functools.partial(OBJECTIVES[name], objective), has_aux=True))
+
+
+def image(seed=0):
+    """Smooth noise: float32 [1, 64, 64, 3] in [-1, 1]."""
+    coarse = jax.random.normal(jax.random.key(seed), (1, 8, 8, 3))
+    return jnp.clip(0.5 * jax.image.resize(coarse, (1, 64, 64, 3), "cubic"), -1, 1)
+
+
+def conditions(quality=3.0, realism=0.0, t=0.5, seed=1):
+    eps_key, key = jax.random.split(jax.random.key(seed))
+    return Conditions(
+        quality=jnp.full(1, quality),
+        realism=jnp.full(1, realism),
+        t=jnp.full(1, t),
+        eps=jax.random.normal(eps_key, (1, 64, 64, 3)),
+        key=key,
+    )
+
+
+def test_lmbda_is_geometric_between_its_ends():
+    values = lmbda(LOSS, jnp.array([1.0, 4.5, 8.0]))
+    np.testing.assert_allclose(values, [0.0002, (0.0002 * 0.02) ** 0.5, 0.02], rtol=1e-5)
+    ratios = np.asarray(lmbda(LOSS, jnp.linspace(1.0, 8.0, 15)))
+    np.testing.assert_allclose(ratios[1:] / ratios[:-1], 100 ** (1 / 14), rtol=1e-5)
+
+
+def test_conditions_are_drawn_over_their_ranges():
+    n = 20_000
+    c = draw_conditions(LOSS, jnp.zeros((n, 1, 1, 3)), jax.random.key(0))
+    quality, realism, t, eps = (np.asarray(v, np.float64) for v in c[:4])
+    assert quality.shape == realism.shape == t.shape == (n,)
+    assert eps.shape == (n, 1, 1, 3)
+    assert 1 <= quality.min() < 1.01
+    assert 7.99 < quality.max() <= 8
+    assert quality.mean() == pytest.approx(4.5, abs=0.07)
+    # Uniform in [-0.5, 1.75] and cut off: so much of it at the ends, at which decoding happens.
+    assert (realism.min(), realism.max()) == (0, 1)
+    assert np.mean(realism == 0) == pytest.approx(0.5 / 2.25, abs=0.015)
+    assert np.mean(realism == 1) == pytest.approx(0.75 / 2.25, abs=0.015)
+    assert 0 <= t.min() < 0.01
+    assert t.max() == 1
+    assert np.mean(t == 1) == pytest.approx(0.125 / 1.125, abs=0.01)
+    assert eps.mean() == pytest.approx(0, abs=0.02)
+    assert eps.std() == pytest.approx(1, abs=0.01)
+    for a, b in [(quality, realism), (quality, t), (realism, t)]:
+        assert np.corrcoef(a, b)[0, 1] == pytest.approx(0, abs=0.04)
+
+
+def test_conditions_are_a_function_of_the_key():
+    x = jnp.zeros((3, 4, 4, 3))
+    first, same, other = (draw_conditions(LOSS, x, jax.random.key(seed)) for seed in (0, 0, 1))
+    for a, b, c in zip(first[:4], same[:4], other[:4], strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+    assert first.key == same.key
+    assert first.key != other.key
+
+
+def test_mse_is_of_each_image_on_the_scale_of_bytes():
+    bytes_a = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3))
+    bytes_b = bytes_a.copy()
+    bytes_b[1, 2, 3, 0] += 12
+    a, b = (jnp.asarray(v / 127.5 - 1, jnp.float32) for v in (bytes_a, bytes_b))
+    np.testing.assert_allclose(mse_255(a, b), [0, 12**2 / 72], rtol=1e-3)
+
+
+def test_rate_terms_are_bits_per_pixel():
+    rate = Rate(jnp.zeros(()), bits_y=jnp.array([100.0, 64.0]), bits_z=jnp.array([28.0, 0.0]))
+    terms = rate_terms(rate, jnp.zeros((2, 8, 16, 3)))
+    np.testing.assert_allclose(terms["bpp_y"], [100 / 128, 0.5])
+    np.testing.assert_allclose(terms["bpp_z"], [28 / 128, 0])
+    np.testing.assert_allclose(terms["bpp"], [1, 0.5])
+
+
+def expected_loss(name, metrics, quality, realism, t):
+    """The formula in the module's docstring, in float64, from the parts of the loss."""
+    m = {key: float(value) for key, value in metrics.items()}
+    weight = 0.0002 * 100 ** ((quality - 1) / 7)
+    balance = np.sqrt(np.sqrt(0.0002 * 0.02) / weight)
+    if name in ("linear", "context"):
+        distortion = m["mse"]
+    else:
+        alpha_bar = np.clip(np.cos(np.pi * t / 2) ** 2, 1e-5, 1 - 1e-5)
+        snr_weight = np.clip(alpha_bar / (1 - alpha_bar), 1, 5)
+        rho = 0.9 * realism
+        score = (1 - rho) * snr_weight * m["mse_x0"] + rho * 175 * m["lpips_x0"]
+        distortion = 0.3 * m["mse"] + 0.7 * score
+    return balance * (m.get("bpp", 0.0) + weight * distortion)
+
+
+@every_objective
+@pytest.mark.parametrize(
+    ("quality", "realism", "t"), [(3.0, 0.0, 0.3), (6.5, 0.0, 1.0), (1.0, 0.0, 0.01)]
+)
+def test_without_realism_the_loss_is_rate_and_squared_error(params, name, quality, realism, t):
+    c = conditions(quality, realism, t)
+    (loss, metrics), _ = jitted(name)(params, image(), c)
+    assert ("bpp" in metrics) is (name in ("linear", "joint"))
+    assert float(loss) == pytest.approx(expected_loss(name, metrics, quality, realism, t), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["decoder", "joint"])
+@pytest.mark.parametrize("realism", [0.4, 1.0])
+def test_realism_trades_squared_error_of_the_sample_for_perception(params, name, realism):
+    c = conditions(4.0, realism, 0.4)
+    (loss, metrics), _ = jitted(name)(params, image(), c)
+    assert float(metrics["lpips_x0"]) > 0.001
+    assert float(loss) == pytest.approx(expected_loss(name, metrics, 4.0, realism, 0.4), rel=1e-4)
+
+
+def test_metrics_are_those_of_the_reconstructions(params):
+    objective = Objective(MODEL, LOSS, load_lpips("alex"))
+    x, c = image(), conditions()
+    (_, metrics), _ = jitted("context")(params, x, c)
+
+    @jax.jit
+    def reconstruct(params):
+        latents = objective.apply(params, x, method="encode_linear")
+        y_hat = objective.apply(params, latents, c.quality, method="rate").y_hat
+        base = objective.apply(params, y_hat, c.quality, method="decode_context").base
+        return {"mse": base, "mse_linear": objective.apply(params, y_hat, method="decode_linear")}
+
+    for key, image_hat in reconstruct(params).items():
+        squared = (127.5 * (np.asarray(image_hat, np.float64) - np.asarray(x))) ** 2
+        assert float(metrics[key]) == pytest.approx(squared.mean(), rel=1e-3)
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_its_images(params):
+    """Each weighted by its own quality, so that the strong lmbda of one does not drown another."""
+    first, second = conditions(quality=1.0), conditions(quality=8.0, seed=2)
+    run = jitted("context")
+    losses = [float(run(params, image(), c)[0][0]) for c in (first, second)]
+    parts = zip(first[:4], second[:4], strict=True)
+    both = Conditions(*map(jnp.concatenate, parts), key=first.key)
+    (loss, _), _ = run(params, jnp.concatenate([image(), image()]), both)
+    assert float(loss) == pytest.approx(np.mean(losses), rel=1e-4)
+    assert losses[0] != pytest.approx(losses[1], rel=0.1)
+
+
+@every_objective
+def test_loss_metrics_and_gradients_are_finite(params, name):
+    for t in (0.0, 1.0):
+        (loss, metrics), gradients = jitted(name)(params, image(), conditions(5.0, 0.5, t))
+        assert loss.shape == ()
+        assert float(loss) > 0
+        for value in (loss, *metrics.values(), *gradients.values()):
+            assert np.isfinite(value).all()
+        assert np.abs(gradients[PATHS[name]]).max() > 0
+
+
+@pytest.mark.parametrize("name", ["context", "decoder"])
+def test_the_decoder_is_fitted_without_any_pull_on_the_encoder(params, name):
+    _, gradients = jitted(name)(params, image(), conditions(realism=0.5))
+    coding = {path for path in gradients if path.startswith("hyperprior/")}
+    assert len(coding) > 10
+    assert all((np.asarray(gradients[path]) == 0).all() for path in coding)
+
+
+def test_the_joint_loss_pulls_on_every_parameter(params):
+    _, gradients = jitted("joint")(params, image(), conditions(realism=0.5))
+    still = {path for path, gradient in gradients.items() if not np.any(gradient)}
+    assert still == set()
+
+
+def test_the_linear_loss_knows_nothing_of_the_networks(params):
+    _, gradients = jitted("linear")(params, image(), conditions())
+    for path, gradient in gradients.items():
+        if path.startswith(("score_", "context_conditioning", "context_decoder/residual")):
+            assert (np.asarray(gradient) == 0).all()

@@ -1,0 +1,174 @@
+import dataclasses
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffcomp.config import Config, from_mapping
+from diffcomp.model import init_params
+from diffcomp.optimizer import trainable_part
+from diffcomp.train_step import make_train_step, start_stage
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIG = from_mapping(Config, runpy.run_path(str(CONFIGS / "base.py"))["get_config"]("smoke"))
+STAGES = {stage.objective: stage for stage in CONFIG.stages}
+
+
+def stage(objective, **changes):
+    changes = {"steps": 100, "warmup": 0, "learning_rate": 3e-3} | changes
+    return dataclasses.replace(STAGES[objective], **changes)
+
+
+@pytest.fixture(scope="module")
+def params():
+    """Random weights, the same in every test; the linear codec spans the coarsest patterns."""
+    shapes = jax.eval_shape(lambda: init_params(CONFIG.model, jax.random.key(0)))
+    rng = np.random.default_rng(0)
+    values = {}
+    for path, leaf in shapes.items():
+        scale = 0.5 / np.sqrt(np.prod(leaf.shape[:-1])) if path.endswith("kernel") else 0.0
+        if path.startswith("hyperprior/prior"):
+            scale = 0.3
+        values[path] = scale * rng.normal(size=leaf.shape)
+    basis = np.linalg.qr(rng.normal(size=(768, 24)))[0]
+    values["hyperprior/analysis/basis"], values["context_decoder/basis"] = basis, basis.T
+    values["hyperprior/log2_gain"] += 2
+    return {path: np.asarray(value, np.float32) for path, value in values.items()}
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Flat colours with a vertical edge: uint8 [2, 64, 64, 3]."""
+    rng = np.random.default_rng(1)
+    left, right = rng.integers(0, 256, (2, 2, 1, 1, 3))
+    columns = np.arange(64)[None, None, :, None]
+    pixels = np.where(columns < 40, left, right)
+    return np.broadcast_to(pixels, (2, 64, 64, 3)).astype(np.uint8)
+
+
+def start(chosen, params):
+    # Copies: the step writes over the state that it is given.
+    return start_stage(CONFIG, chosen, {path: jnp.array(v) for path, v in params.items()})
+
+
+def host(tree):
+    """A copy that outlives donation."""
+    return jax.tree.map(np.array, tree)
+
+
+@pytest.fixture(scope="module")
+def linear_step():
+    return make_train_step(CONFIG, stage("linear"), stage_index=0)
+
+
+@pytest.mark.parametrize(("objective", "lmbda"), [("linear", 1e-5), ("joint", 0.01)])
+def test_the_loss_of_a_repeated_batch_falls(params, batch, objective, lmbda):
+    """With one lmbda for all qualities, so that losses of different steps can be compared.
+
+    The linear stage trains the rate alone: there, a large lmbda would drown what it can change.
+    """
+    loss = dataclasses.replace(CONFIG.loss, lmbda_low=lmbda, lmbda_high=lmbda)
+    config, chosen = dataclasses.replace(CONFIG, loss=loss), stage(objective, learning_rate=0.02)
+    step, state = make_train_step(config, chosen, 0), start(chosen, params)
+    losses = []
+    for _ in range(12):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["loss"]))
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+    assert int(state.step) == 12
+
+
+def test_only_the_stages_parameters_move_and_all_of_them_do(params, batch, linear_step):
+    state = start(stage("linear"), params)
+    for _ in range(2):
+        state, _ = linear_step(state, batch)
+    trained = trainable_part(stage("linear"), params).keys()
+    assert 0 < len(trained) < len(params)
+    for path, before in params.items():
+        same = np.array_equal(before, state.params[path])
+        # z_hat is zero at first, so the kernel that reads it has no gradient.
+        if path != "hyperprior/parameters/convs_up32/kernel":
+            assert same is (path not in trained), path
+        if path not in trained:
+            assert np.array_equal(before, state.average[path]), path
+    moments = state.optimizer[1].mu
+    assert moments.keys() == trained
+
+
+def test_metrics_are_scalars_of_this_step(params, batch, linear_step):
+    _, metrics = linear_step(start(stage("linear"), params), batch)
+    assert {"loss", "bpp", "mse", "gradient_norm", "learning_rate"} <= metrics.keys()
+    assert all(value.shape == () and np.isfinite(value) for value in metrics.values())
+    assert float(metrics["learning_rate"]) == pytest.approx(3e-3)  # no warm-up
+    assert float(metrics["gradient_norm"]) > 0
+
+
+def test_the_old_state_is_donated(params, batch, linear_step):
+    state = start(stage("linear"), params)
+    after, _ = linear_step(state, batch)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
+
+
+def test_a_new_stages_average_is_a_copy_of_the_parameters(params):
+    state = start(stage("linear"), params)
+    assert int(state.step) == 0
+    for path, value in state.params.items():
+        np.testing.assert_array_equal(state.average[path], value)
+        assert state.average[path].unsafe_buffer_pointer() != value.unsafe_buffer_pointer()
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(state.optimizer))
+
+
+@pytest.mark.parametrize(
+    ("step", "decay"), [(0, 1 / 10), (1, 2 / 11), (90, 91 / 100), (1_000_000, 0.999)]
+)
+def test_the_average_follows_quickly_at_first(params, batch, linear_step, step, decay):
+    state = start(stage("linear"), params)._replace(step=jnp.int32(step))
+    state = state._replace(average={path: v + 1 for path, v in state.average.items()})
+    before = host(state.average)
+    after, _ = linear_step(state, batch)
+    path = "hyperprior/log2_gain"
+    expected = decay * before[path] + (1 - decay) * np.asarray(after.params[path])
+    np.testing.assert_allclose(after.average[path], expected, rtol=1e-5)
+    assert CONFIG.train.average_decay == 0.999
+
+
+def test_randomness_is_a_function_of_seed_stage_and_step(params, batch, linear_step):
+    chosen = stage("linear")
+
+    def loss(step_fn, step):
+        state = start(chosen, params)._replace(step=jnp.int32(step))
+        return float(step_fn(state, batch)[1]["bpp"])
+
+    first = loss(linear_step, 0)
+    assert loss(make_train_step(CONFIG, chosen, 0), 0) == first
+    other_seed = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, seed=1))
+    others = [
+        loss(linear_step, 1),
+        loss(make_train_step(CONFIG, chosen, 1), 0),
+        loss(make_train_step(other_seed, chosen, 0), 0),
+    ]
+    assert len({first, *others}) == 4
+
+
+def test_a_state_set_aside_goes_on_as_if_never_interrupted(params, batch, linear_step):
+    state = start(stage("linear"), params)
+    state, _ = linear_step(state, batch)
+    aside = host(state)
+    straight, _ = linear_step(state, batch)
+    again = make_train_step(CONFIG, stage("linear"), 0)
+    resumed, _ = again(jax.tree.map(jnp.array, aside), batch)
+    for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_objective_that_does_not_exist_is_refused():
+    chosen = dataclasses.replace(stage("linear"), objective="liner")
+    with pytest.raises(
+        ValueError,
+        match="objective is 'liner'; it must be one of linear, context, decoder, joint",
+    ):
+        make_train_step(CONFIG, chosen, 0)

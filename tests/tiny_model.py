@@ -1,0 +1,97 @@
+"""The tiny golden model, its test image, and what must never change about its golden file.
+
+As a program, `python tests/tiny_model.py FILE...` prints the digest of each `.dfc` file as JSON:
+tests run it in processes of their own, with other settings of JAX, XLA and BLAS.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import skimage.data
+
+from diffcomp.codec import Codec, load
+from diffcomp.latent_coder import LatentCoder, Transfer
+
+GOLDEN = Path(__file__).parent / "golden"
+MODEL = GOLDEN / "tiny_model"
+FILE = GOLDEN / "tiny.dfc"
+DIGEST = GOLDEN / "tiny.json"
+QUALITY = 5.5  # of tiny.dfc
+
+
+def image() -> np.ndarray:
+    """A face of odd size, whose last blocks are cut off: uint8 [75, 101, 3]."""
+    return skimage.data.astronaut()[70:145, 170:271].copy()
+
+
+@functools.cache
+def codec() -> Codec:
+    """The committed model, loaded once."""
+    return load(MODEL)
+
+
+class Pass(NamedTuple):
+    """What one pass over the checkerboard computed and transferred, each [n, C]."""
+
+    mean: np.ndarray
+    indexes: np.ndarray
+    symbols: np.ndarray
+
+
+class Run(NamedTuple):
+    """One call of `encode` or `decode`."""
+
+    y_hat: np.ndarray
+    passes: tuple[Pass, Pass]
+
+
+def spied(coder: LatentCoder) -> tuple[LatentCoder, list[Run]]:
+    """The same coder, and a list to which each of its runs is added."""
+    runs = []
+
+    class Spied(LatentCoder):
+        def _code_y(
+            self, z_symbols: np.ndarray, shape: tuple[int, int], code: int, transfer: Transfer
+        ) -> tuple[np.ndarray, int]:
+            passes = []
+
+            def record(mean: np.ndarray, indexes: np.ndarray, mask: np.ndarray) -> np.ndarray:
+                passes.append(Pass(mean, indexes, transfer(mean, indexes, mask)))
+                return passes[-1].symbols
+
+            y_hat, crc = super()._code_y(z_symbols, shape, code, record)
+            runs.append(Run(y_hat, tuple(passes)))
+            return y_hat, crc
+
+    fields = (field.name for field in dataclasses.fields(LatentCoder))
+    return Spied(**{name: getattr(coder, name) for name in fields}), runs
+
+
+def decode(model: Codec, data: bytes) -> Run:
+    """What a decoder computes of a `.dfc` file before any float network."""
+    coder, runs = spied(model.model.coder)
+    Codec(dataclasses.replace(model.model, coder=coder)).decode_latents(data)
+    return runs[0]
+
+
+def digest(model: Codec, data: bytes) -> dict[str, int | str]:
+    """Hashes of all that a decoder must get bit for bit."""
+    run = decode(model, data)
+    indexes = b"".join(p.indexes.astype("<i4").tobytes() for p in run.passes)
+    return {
+        "bytes": len(data),
+        "fingerprint": f"{int.from_bytes(data[4:8], 'little'):08x}",
+        "symbols_crc": f"{int.from_bytes(data[21:25], 'little'):08x}",
+        "indexes_sha256": hashlib.sha256(indexes).hexdigest(),
+        "y_hat_sha256": hashlib.sha256(run.y_hat.astype("<f4").tobytes()).hexdigest(),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps([digest(codec(), Path(path).read_bytes()) for path in sys.argv[1:]]))
