@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from diffcomp.config import Config
+from diffcomp.model import FlatParams
 from diffcomp.train_step import TrainState, start_stage
 
 # Orbax reports sizes to JAX by a function that came with JAX 0.6. Keras defines it too, so the lack
@@ -51,8 +52,8 @@ class Checkpoints:
         )
         self._manager.save(number, args=args)
 
-    def restore(self, params: dict[str, jax.Array]) -> tuple[Position, TrainState] | None:
-        """The newest state, or None; `params` gives names, shapes and types.
+    def restore(self, params: FlatParams) -> tuple[Position, TrainState] | None:
+        """The newest state, or None; `params`, or what `eval_shape` says of them, gives its form.
 
         Raises ValueError for a checkpoint that does not fit these or the config's stages.
         """
@@ -68,7 +69,7 @@ class Checkpoints:
                 f" the config ends at stage {last}."
             )
         stage = self._config.stages[position.stage]
-        template = jax.eval_shape(lambda: start_stage(self._config, stage, params))
+        template = jax.eval_shape(lambda p: start_stage(self._config, stage, p), params)
         template = jax.tree.map(_on_one_device, template._asdict())
         args = ocp.args.Composite(state=ocp.args.StandardRestore(template))
         return position, _copy(TrainState(**self._manager.restore(number, args=args)["state"]))

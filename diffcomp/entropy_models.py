@@ -15,13 +15,13 @@ HIDDEN = (3, 3, 3)  # widths of the density network, as in the paper
 SPREAD = 10.0  # initial deviation of the density, in quantisation steps
 
 
-def gaussian_bits(v: Array, scale: Array) -> Array:
+def gaussian_bits(v: Array, scale: Array, min_scale: float = MIN_SCALE) -> Array:
     """-log2 of N(0, scale^2) * U(-1/2, 1/2) at v (Minnen et al. 2018, eq. 2), elementwise.
 
-    v is a value less its mean and scale a deviation >= MIN_SCALE (smaller ones are raised to it),
+    v is a value less its mean and scale a deviation >= min_scale (smaller ones are raised to it),
     both in quantisation steps. Works in logarithms, so the gradient is alive in the far tails.
     """
-    scale = lower_bound(scale, MIN_SCALE)
+    scale = lower_bound(scale, min_scale)
     v = jnp.abs(v)
     upper, lower = log_ndtr((0.5 - v) / scale), log_ndtr((-0.5 - v) / scale)
     return -(upper + jnp.log1p(-jnp.exp(lower - upper))) / jnp.log(2.0)

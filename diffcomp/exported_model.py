@@ -60,7 +60,8 @@ def export(name: str, config: ModelConfig, params: Params, card: dict) -> Export
 
 def derive_coder(config: ModelConfig, params: Params) -> LatentCoder:
     """Integer weights, CDF tables and steps from float parameters. Done once, at export."""
-    names = {p.removeprefix(CODED_LAYERS).split("/")[0] for p in params if CODED_LAYERS in p}
+    coded = [p.removeprefix(CODED_LAYERS) for p in params if p.startswith(CODED_LAYERS)]
+    names = sorted({p.split("/")[0] for p in coded})  # so that every export has the same bytes
     layers = FixedPointLayers.from_floats(
         {n: (params[f"{CODED_LAYERS}{n}/kernel"], params[f"{CODED_LAYERS}{n}/bias"]) for n in names}
     )

@@ -46,7 +46,7 @@ def restore_average(config: Config, workdir: Path) -> tuple[Position, FlatParams
     Raises FileNotFoundError if there is no checkpoint.
     """
     checkpoints = Checkpoints(workdir, config)
-    restored = checkpoints.restore(_random_params(config))
+    restored = checkpoints.restore(_form_of_params(config))
     checkpoints.close()
     if restored is None:
         raise FileNotFoundError(f"{workdir} holds no checkpoint.")
@@ -101,7 +101,7 @@ class _Run:
         self.writer.close()
 
     def stages(self) -> TrainState:
-        restored = self.checkpoints.restore(_random_params(self.config))
+        restored = self.checkpoints.restore(_form_of_params(self.config))
         if restored is None:
             position = Position(stage=0, step=0)
             state = start_stage(self.config, self.config.stages[0], self._initial_params())
@@ -148,7 +148,8 @@ class _Run:
 
     def _initial_params(self) -> FlatParams:
         """Random networks around a linear codec fitted to the training images."""
-        params = _random_params(self.config)
+        key = jax.random.key(self.config.train.seed)
+        params = jax.jit(init_params, static_argnums=0)(self.config.model, key)
         log.info("fitting the Karhunen-Loeve transform")
         mean, covariance = karhunen_loeve.patch_covariance(self._patch_batches())
         fitted = karhunen_loeve.linear_codec(mean, covariance, self.config.model, self.config.loss)
@@ -203,16 +204,16 @@ class _Progress:
         Called before each save, for a checkpoint must never hold what the next check refuses.
         """
         names = self._window[0] if self._window else ()
-        means = {name: float(np.mean([m[name] for m in self._window])) for name in names}
+        count = len(self._window)
+        means = {name: sum(float(m[name]) for m in self._window) / count for name in names}
         for name, value in means.items():
             if not math.isfinite(value):
                 raise FloatingPointError(
-                    f"{name} is {value} within the last {len(self._window)} steps before step"
+                    f"{name} is {value} within the last {count} steps before step"
                     f" {done} of stage {self._stage.name!r}; the last checkpoint is intact."
                 )
         return means
 
 
-def _random_params(config: Config) -> FlatParams:
-    key = jax.random.key(config.train.seed)
-    return jax.jit(init_params, static_argnums=0)(config.model, key)
+def _form_of_params(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
+    return jax.eval_shape(lambda: init_params(config.model, jax.random.key(0)))

@@ -15,6 +15,7 @@ from diffcomp.losses import mse_255, rate_terms
 from diffcomp.model import CompressionModel, FlatParams, variables_of
 from diffcomp.perceptual import load_lpips, lpips
 from diffcomp.pixels import to_float
+from diffcomp.transforms import Z_STRIDE
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ class Validation:
             scalars = {f"validation/q{quality:g}_{k}": v for k, v in means.items()}
             writer.write_scalars(step, scalars)
             log.info("validation q=%g %s", quality, _shown(means))
-            self._append({"step": step, "quality": quality} | means)
+            shown = {name: f"{value:.6g}" for name, value in means.items()}
+            self._append({"step": step, "quality": f"{quality:g}"} | shown)
 
     def _append(self, row: dict) -> None:
         new = not self._file.exists()
@@ -75,7 +77,7 @@ class Validation:
             writer = csv.DictWriter(file, row)
             if new:
                 writer.writeheader()
-            writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+            writer.writerow(row)
 
 
 def _shown(means: dict[str, float]) -> str:
@@ -83,11 +85,19 @@ def _shown(means: dict[str, float]) -> str:
 
 
 def _centre_crops(source: str) -> list[np.ndarray]:
-    """The first IMAGES images, cropped to at most SIDE and to multiples of 64."""
+    """The first IMAGES images, cropped to at most SIDE and to multiples of 64.
+
+    Raises ValueError for a smaller image, and what `read_image` raises for one that is broken.
+    """
     crops = []
     for file in input_pipeline.image_files(source)[:IMAGES] if source else ():
         image = read_image(file).pixels
-        height, width = (min(SIDE, n // 64 * 64) for n in image.shape[:2])
+        height, width = (min(SIDE, n // Z_STRIDE * Z_STRIDE) for n in image.shape[:2])
+        if not height or not width:
+            raise ValueError(
+                f"{file} is {image.shape[1]}x{image.shape[0]}; a validation image has sides of"
+                f" {Z_STRIDE} or more."
+            )
         top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
         crops.append(image[top : top + height, left : left + width])
     return crops

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from diffcomp import exported_model
 from diffcomp.config import Config, from_mapping
@@ -19,6 +20,7 @@ _CARD = flags.DEFINE_string("card", None, "JSON file with the model's provenance
 def main(argv: list[str]) -> None:
     if len(argv) != 3:
         raise app.UsageError("Give the folder of the run and the folder to write.")
+    absl_logging.set_verbosity(absl_logging.WARNING)  # or the checkpoint library logs pages
     workdir, out = Path(argv[1]), Path(argv[2])
     config = from_mapping(Config, json.loads((workdir / "config.json").read_text()))
     position, params = restore_average(config, workdir)

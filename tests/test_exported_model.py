@@ -84,7 +84,7 @@ def test_export_of_an_export_changes_nothing(model) -> None:
         np.testing.assert_array_equal(array, model.coder.to_arrays()[name], err_msg=name)
 
 
-def test_so_does_one_whose_gains_are_kept_as_float16(model) -> None:
+def test_nor_if_the_gains_are_kept_as_float16(model) -> None:
     channels = model.config.latent_channels
     config = dataclasses.replace(model.config, quality_knots=SMALL // channels)
     gain = np.random.default_rng(1).normal(3, 1, (config.quality_knots, channels))
@@ -92,6 +92,12 @@ def test_so_does_one_whose_gains_are_kept_as_float16(model) -> None:
     once = exported_model.export("gains", config, params, {})
     assert np.any(once.params["hyperprior/log2_gain"] != params["hyperprior/log2_gain"])
     assert_same(exported_model.export("gains", config, once.params, {}), once)
+
+
+def test_order_of_the_parameters_does_not_show_in_the_files(model) -> None:
+    turned = dict(reversed(model.params.items()))
+    exports = [exported_model.derive_coder(model.config, p) for p in (model.params, turned)]
+    assert list(exports[0].to_arrays()) == list(exports[1].to_arrays())
 
 
 def test_weights_are_all_used_and_coded_layers_are_not_kept_twice(model) -> None:

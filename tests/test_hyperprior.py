@@ -60,10 +60,7 @@ def test_estimated_bits_are_those_of_a_file(coded) -> None:
 
 
 def test_y_hat_is_the_coders_except_at_near_ties(coded) -> None:
-    """A value on an edge may fall either way: floats and integers differ in the last digits.
-
-    So do the bits of a Gaussian and of its table, which decide where the edges are.
-    """
+    """Floats and integers differ in the last digits, so a value on an edge may fall either way."""
     quality, latents, rate = coded
     coder, code = tiny_model.codec().model.coder, quality_to_code(quality)
     y, z = (np.asarray(latent[0]) for latent in latents)
@@ -71,7 +68,7 @@ def test_y_hat_is_the_coders_except_at_near_ties(coded) -> None:
     difference = np.abs(exact - rate.y_hat[0])
     step = coder.step[code] * 2.0**-24
     same = difference < 0.02 * step + 0.01
-    assert np.mean(same) > 0.9
+    assert np.mean(same) > 0.97
     assert np.all(difference < 1.02 * step + 0.3)  # more than a step near an anchor that differs
 
 

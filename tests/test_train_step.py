@@ -64,14 +64,10 @@ def linear_step():
     return make_train_step(CONFIG, stage("linear"), stage_index=0)
 
 
-@pytest.mark.parametrize(("objective", "lmbda"), [("linear", 1e-5), ("joint", 0.01)])
-def test_the_loss_of_a_repeated_batch_falls(params, batch, objective, lmbda):
-    """With one lmbda for all qualities, so that losses of different steps can be compared.
-
-    The linear stage trains the rate alone: there, a large lmbda would drown what it can change.
-    """
-    loss = dataclasses.replace(CONFIG.loss, lmbda_low=lmbda, lmbda_high=lmbda)
-    config, chosen = dataclasses.replace(CONFIG, loss=loss), stage(objective, learning_rate=0.02)
+def test_the_loss_of_a_repeated_batch_falls(params, batch):
+    """With one lmbda for all qualities, so that losses of different steps can be compared."""
+    loss = dataclasses.replace(CONFIG.loss, lmbda_low=0.01, lmbda_high=0.01)
+    config, chosen = dataclasses.replace(CONFIG, loss=loss), stage("joint", learning_rate=0.01)
     step, state = make_train_step(config, chosen, 0), start(chosen, params)
     losses = []
     for _ in range(12):

@@ -1,0 +1,84 @@
+"""What tells the two published models apart (Yang & Mandt, NeurIPS 2023), as one frozen dataclass.
+
+"cdc" in a module's name stands for that paper's conditional diffusion compression. Both variants
+are the same networks; they differ in what the score network predicts and how it was trained.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class CdcConfig:
+    """Raises ValueError for a value that is not among the choices."""
+
+    width: int  # channels of the widest resolution; all others are multiples of it
+    context_channels: int  # of the context map at full resolution
+    compressor_multipliers: tuple[int, ...]  # channels / width after each halving, from 1/2 on
+    score_multipliers: tuple[int, ...]  # channels / width at each resolution, from 1/1 on
+    prediction: str  # of the score network: "x0", or "eps" for the noise
+    clip: bool  # whether the estimate of x_0 is cut off at [-1, 1]
+    schedule: str  # of the noise: "cosine" or "linear"
+    training_steps: int  # noise levels in training
+    time_input: str  # while sampling: "index" / training_steps, or "step" number / steps
+
+    def __post_init__(self) -> None:
+        choices = {
+            "prediction": ("x0", "eps"),
+            "schedule": ("cosine", "linear"),
+            "time_input": ("index", "step"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                text = " or ".join(allowed)
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {text}.")
+        for name in ("width", "context_channels", "training_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if len(self.score_multipliers) <= len(self.compressor_multipliers):
+            raise ValueError(
+                f"{len(self.score_multipliers)} resolutions of the score network cannot take the"
+                f" {len(self.compressor_multipliers)} context maps and one more; it needs that many."
+            )
+
+    @property
+    def compressor_widths(self) -> tuple[int, ...]:
+        """Channels of the compressor at 1/2, 1/4, 1/8 and 1/16."""
+        return tuple(self.width * multiplier for multiplier in self.compressor_multipliers)
+
+    @property
+    def score_widths(self) -> tuple[int, ...]:
+        """Channels of the score network at 1/1, 1/2, ... 1/32."""
+        return tuple(self.width * multiplier for multiplier in self.score_multipliers)
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of y, and of z."""
+        return self.compressor_widths[-1]
+
+    @property
+    def context_widths(self) -> tuple[int, ...]:
+        """Channels of the context maps at 1/1, 1/2, 1/4 and 1/8."""
+        return (self.context_channels, *self.compressor_widths[:-1])
+
+
+XPARAM = CdcConfig(
+    width=64,
+    context_channels=64,
+    compressor_multipliers=(1, 2, 3, 4),
+    score_multipliers=(1, 2, 3, 4, 5, 6),
+    prediction="x0",
+    clip=True,
+    schedule="cosine",
+    training_steps=8193,
+    time_input="index",
+)
+
+EPSILONPARAM = dataclasses.replace(
+    XPARAM,
+    context_channels=3,
+    prediction="eps",
+    clip=False,
+    schedule="linear",
+    training_steps=20000,
+    time_input="step",
+)
