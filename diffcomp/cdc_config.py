@@ -36,8 +36,8 @@ class CdcConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if len(self.score_multipliers) <= len(self.compressor_multipliers):
             raise ValueError(
-                f"{len(self.score_multipliers)} resolutions of the score network cannot take the"
-                f" {len(self.compressor_multipliers)} context maps and one more; it needs that many."
+                f"score_multipliers has {len(self.score_multipliers)} resolutions; the"
+                f" {len(self.compressor_multipliers)} context maps need at least one more."
             )
 
     @property

@@ -6,6 +6,7 @@ the parameter has row, column, input, output. A 1 is an axis of length one that 
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,12 +93,17 @@ def infer_config(weights: Weights) -> CdcConfig:
 
     Raises WeightsError for weights of neither.
     """
+    marks = []
     for variant in (XPARAM, EPSILONPARAM):
         names = [published_name(path, variant)[0] for path in (_WIDTH, _CONTEXT_CHANNELS)]
         if all(name in weights and weights[name].size for name in names):
             width, context_channels = (weights[name].size for name in names)
             return dataclasses.replace(variant, width=width, context_channels=context_channels)
-    raise WeightsError(f"these are no weights of the published model: it has {' and '.join(names)}.")
+        marks.append(" and ".join(names))
+    raise WeightsError(
+        f"these are weights of neither published variant: xparam has {marks[0]},"
+        f" epsilonparam has {marks[1]}."
+    )
 
 
 def to_params(weights: Weights, config: CdcConfig) -> Params:
@@ -105,7 +111,8 @@ def to_params(weights: Weights, config: CdcConfig) -> Params:
 
     Raises WeightsError that lists all names which are missing, surplus or of the wrong shape.
     """
-    expected = published_shapes(config)
+    shapes = cdc_shapes(config)
+    expected = _published_shapes(shapes, config)
     found = {name: value.shape for name, value in weights.items()}
     faults = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
     faults += [f"{name} is unknown" for name in sorted(found.keys() - expected.keys())]
@@ -116,14 +123,20 @@ def to_params(weights: Weights, config: CdcConfig) -> Params:
     ]
     if faults:
         raise WeightsError(f"the weights do not fit the published model: {'; '.join(faults)}.")
-    names = {path: published_name(path, config) for path in cdc_shapes(config)}
+    names = {path: published_name(path, config) for path in shapes}
     return {path: _reorder(weights[name], layout) for path, (name, layout) in names.items()}
 
 
 def published_shapes(config: CdcConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every published tensor of a model of this configuration, by published name."""
+    return _published_shapes(cdc_shapes(config), config)
+
+
+def _published_shapes(
+    shapes: Mapping[str, tuple[int, ...]], config: CdcConfig
+) -> dict[str, tuple[int, ...]]:
     result = {}
-    for path, shape in cdc_shapes(config).items():
+    for path, shape in shapes.items():
         name, layout = published_name(path, config)
         axes, own_axes = layout.split("->")
         sizes = dict(zip(own_axes, shape, strict=True))

@@ -1,8 +1,8 @@
 """The published model (Yang & Mandt 2023) as one Flax module, for both of its variants.
 
-    x --g_a--> y --h_a--> z       z_hat = round(z - median) + median
-               z_hat --h_s--> mean, scale       y_hat = mean + round(y - mean)
-               y_hat --context decoder--> context maps, given to the score network in each step
+x --g_a--> y --h_a--> z       z_hat = round(z - median) + median
+           z_hat --h_s--> mean, scale       y_hat = mean + round(y - mean)
+           y_hat --context decoder--> context maps, given to the score network in each step
 """
 
 import math
@@ -88,8 +88,7 @@ class CdcModel(nn.Module):
         return self.context_decoder(y_hat)
 
     def context_terms(self, context: CdcContextMaps) -> tuple[ContextTerms, ...]:
-        """Context maps -> what `denoise` takes: their part in the score network, the same in
-        each step."""
+        """Context maps -> what `denoise` takes, their part in the score network's convolutions."""
         return self.score_network.terms(context)
 
     def denoise(

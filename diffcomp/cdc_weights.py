@@ -20,20 +20,18 @@ import numpy as np
 AVERAGE_PREFIX = "ema_model."  # of the averaged weights, in the files that have them
 NOT_NETWORK = ("loss_fn_vgg.", "train_")  # the training loss's network, and tables of the schedule
 
-# NumPy has no bfloat16: its bits are the upper half of a float32's.
-STORAGES = {
+MAX_AXES = 8  # of a tensor; the networks have up to 5
+
+# Types of storages that hold weights, and as what NumPy reads them. It has no bfloat16, whose bits
+# are the upper half of a float32's.
+FLOATS = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
     "HalfStorage": "<f2",
     "BFloat16Storage": "<u2",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "<i1",
-    "ByteStorage": "<u1",
-    "BoolStorage": "<?",
 }
-FLOATS = ("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage")
+# Types that a file may hold elsewhere, as for a count of steps.
+OTHERS = {"LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"}
 
 
 class WeightsError(ValueError):
@@ -121,7 +119,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        if module == "torch" and name in STORAGES:
+        if module == "torch" and name in (*FLOATS, *OTHERS):
             return name
         # New functions for each file: a pickle can set attributes of what it is given.
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -136,7 +134,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Storage:
         match pid:
-            case ("storage", str(kind), str(key), str(), int(count)) if kind in STORAGES:
+            case ("storage", str(kind), str(key), str(), int(count)):
                 return Storage(kind, key, count)
         raise WeightsError(f"data.pkl names a storage {pid!r}, which is not of PyTorch's form.")
 
@@ -159,17 +157,17 @@ def _read_tensor(archive: zipfile.ZipFile, root: str, name: str, tensor: Any) ->
     kind, key, count = tensor.storage
     if kind not in FLOATS:
         raise WeightsError(f"{name} is of type {kind}; weights are {', '.join(FLOATS)}.")
-    _check_view(name, tensor, count)
+    offset, shape, strides = _check_view(name, tensor, count)
 
-    dtype, entry = np.dtype(STORAGES[kind]), f"{root}data/{key}"
+    dtype, entry = np.dtype(FLOATS[kind]), f"{root}data/{key}"
     if entry not in archive.namelist():
         raise WeightsError(f"{name}: the archive has no entry {entry}.")
     found = archive.getinfo(entry).file_size
     if found != count * dtype.itemsize:
         raise WeightsError(f"{name}: {entry} has {found} bytes, not {count * dtype.itemsize}.")
     values = np.frombuffer(_read_entry(archive, entry), dtype)
-    strides = tuple(stride * dtype.itemsize for stride in tensor.strides)
-    view = np.ndarray(tensor.shape, dtype, values, tensor.offset * dtype.itemsize, strides)
+    strides = tuple(stride * dtype.itemsize for stride in strides)
+    view = np.ndarray(shape, dtype, values, offset * dtype.itemsize, strides)
     if kind == "BFloat16Storage":
         view = (view.astype(np.uint32) << 16).view(np.float32)
     result = view.astype(np.float32, order="C")
@@ -178,21 +176,23 @@ def _read_tensor(archive: zipfile.ZipFile, root: str, name: str, tensor: Any) ->
     return result
 
 
-def _check_view(name: str, tensor: Tensor, count: int) -> None:
-    """Raises WeightsError unless the tensor lies within a storage of `count` values."""
+def _check_view(name: str, tensor: Tensor, count: int) -> tuple[int, tuple, tuple]:
+    """Offset, shape and strides; WeightsError unless they lie in a storage of `count` values."""
     _, offset, shape, strides = tensor
     whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
-    numbers = (count, offset, *shape, *strides) if whole else ()
-    if not whole or not all(type(n) is int and n >= 0 for n in numbers):
+    numbers = (count, offset, *shape, *strides) if whole and len(shape) <= MAX_AXES else ()
+    if not numbers or not all(type(n) is int and n >= 0 for n in numbers) or 0 in shape:
         raise WeightsError(
             f"{name} has shape {shape!r}, strides {strides!r} and offset {offset!r}; they must be"
-            " numbers from 0 on, one stride for each side."
+            f" whole numbers, for up to {MAX_AXES} axes of length 1 or more."
         )
+    # The stride of a single value has no meaning.
+    strides = tuple(stride * (n > 1) for n, stride in zip(shape, strides, strict=True))
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    values = math.prod(shape)
-    # A stride of 0 would make an array of any size out of one value.
-    if values > count or (values and last >= count):
+    # By a stride of 0, an array of any size could be made of one value.
+    if math.prod(shape) > count or last >= count:
         raise WeightsError(
             f"{name} with shape {shape}, strides {strides} and offset {offset} does not fit into"
             f" its storage of {count} values."
         )
+    return offset, shape, strides

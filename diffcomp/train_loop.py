@@ -153,7 +153,8 @@ class _Run:
         log.info("fitting the Karhunen-Loeve transform")
         mean, covariance = karhunen_loeve.patch_covariance(self._patch_batches())
         fitted = karhunen_loeve.linear_codec(mean, covariance, self.config.model, self.config.loss)
-        return {**params, **jax.tree.map(jax.numpy.array, fitted)}  # copies: will be donated
+        # Copied, not shared with NumPy: the first step writes over the parameters it is given.
+        return {**params, **jax.tree.map(jax.numpy.array, fitted)}
 
     def _patch_batches(self) -> Iterator[np.ndarray]:
         side, batch = 64, 32
