@@ -49,11 +49,10 @@ for _i in range(4):
     _PRIOR[f"bias{_i}"] = (f"affine.{_i}.bias", "C111o->Co")
     _PRIOR[f"factor{_i}"] = (f"a.{_i}", "C111o->Co")
 
-# Place of the strided convolution in a stage of the compressor: in epsilonparam something without
-# parameters stands between it and the residual block.
-_PLACE = {"x0": "1", "eps": "2"}
+# Number of the strided convolution in a stage of the compressor, in which the variants differ.
+_NUMBER = {"x0": "1", "eps": "2"}
 
-# (pattern of a module's path, its published prefix, its members); @ stands for that place.
+# (pattern of a module's path, its published prefix, its members); @ stands for that number.
 _MODULES: tuple[tuple[str, str, Members], ...] = (
     (r"analysis/blocks_(\d)/", r"context_fn.enc.\1.0.", _BLOCK),
     (r"analysis/downs_(\d)/", r"context_fn.enc.\1.@.conv.", _CONV),
@@ -149,7 +148,7 @@ def published_name(path: str, config: CdcConfig) -> tuple[str, str]:
     for pattern, prefix, members in _MODULES:
         if match := re.match(pattern, path):
             suffix, layout = members[path[match.end() :]]
-            return match.expand(prefix).replace("@", _PLACE[config.prediction]) + suffix, layout
+            return match.expand(prefix).replace("@", _NUMBER[config.prediction]) + suffix, layout
     raise KeyError(path)
 
 

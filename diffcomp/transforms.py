@@ -8,6 +8,7 @@ Images are float32 [B, H, W, 3] in [-1, 1], H and W multiples of 64.
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -46,7 +47,10 @@ class AnalysisTransform(nn.Module):
         return (space_to_depth(x, Y_STRIDE) - self.offset[None, None, None]) @ self.basis
 
     def __call__(self, x: Array, e: Array) -> Array:
-        return self.linear(x) + self.residual(x, e)
+        # Scaled so that a unit of residual means the same in pixels for all channels: otherwise the
+        # least uncertainty of the network would swamp the strongest components.
+        scale = jax.lax.stop_gradient(jnp.linalg.norm(self.basis, axis=0))
+        return self.linear(x) + self.residual(x, e) * scale[None, None, None]
 
 
 class AnalysisResidual(nn.Module):

@@ -49,6 +49,13 @@ def test_scales_below_the_smallest_are_raised_to_it():
         np.testing.assert_array_equal(gaussian_bits(v, jnp.full(3, scale)), at_bound)
 
 
+def test_the_smallest_scale_may_be_another():
+    v = jnp.array([0.0, 0.5, 1.0])
+    bits = gaussian_bits(v, jnp.full(3, 0.01), 0.05)
+    np.testing.assert_array_equal(bits, gaussian_bits(v, jnp.full(3, 0.05), 0.05))
+    np.testing.assert_allclose(bits, oracle_bits(v, np.float32(0.05)), rtol=2e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("mean", [0.0, 0.3, -0.5])
 @pytest.mark.parametrize("scale", [MIN_SCALE, 0.5, 4.0, 30.0])
 def test_gaussian_probabilities_of_the_integers_sum_to_one(mean, scale):

@@ -18,17 +18,21 @@ LAYERS: list[dict[str, set[str]]] = [
         "files and integers": {
             "config", "atomic_file", "color_conversion", "image_file", "bitstream", "cdf_tables",
             "range_coder", "fixed_point", "metrics", "quality", "space_to_depth",
-            "entropy_parameters", "latent_coder",
+            "entropy_parameters", "latent_coder", "cdc_config", "cdc_weights",
         },
     },
     {
         "array functions": {
             "pixels", "quantization", "noise_schedule", "layers", "perceptual", "sampler",
-            "compilation_cache", "complexity",
+            "compilation_cache", "complexity", "cdc_layers",
         },
     },
-    {"networks": {"transforms", "entropy_models", "score_network"}},
-    {"model": {"hyperprior", "model"}},
+    {
+        "networks": {
+            "transforms", "entropy_models", "score_network", "cdc_transforms", "cdc_score_network",
+        },
+    },
+    {"model": {"hyperprior", "model", "cdc_model", "cdc_import"}},
     {"export": {"exported_model"}},
     {
         "coding": {"__init__", "__main__", "codec", "cli", "demo"},
@@ -54,7 +58,10 @@ RESERVED = {
 OUTSIDE = {"configs", "launch", "tests"}
 
 # The sampler takes the network as a function, whatever layer a network comes from.
-NETWORKS = {"layers", "perceptual", "transforms", "entropy_models", "score_network"}
+NETWORKS = {
+    "layers", "perceptual", "transforms", "entropy_models", "score_network", "cdc_layers",
+    "cdc_transforms", "cdc_score_network",
+}  # fmt: skip
 
 # Where each module is: (layer number, group name).
 PLACES = {

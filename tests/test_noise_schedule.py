@@ -3,13 +3,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from diffcomp.cdc_config import EPSILONPARAM, XPARAM
 from diffcomp.noise_schedule import (
     MAX_SNR,
     MIN_SNR,
     add_noise,
+    alpha_bar_at,
     alpha_bar_cosine,
     cosine_grid,
     eps_from_x0,
+    published_alpha_bar,
+    published_grid,
     snr,
     x0_from_eps,
 )
@@ -90,3 +94,66 @@ def test_one_step_starts_from_noise():
 def test_a_grid_without_steps_is_refused(steps):
     with pytest.raises(ValueError, match=f"steps is {steps}; a decode takes at least 1 step"):
         cosine_grid(steps)
+
+
+def test_a_level_is_found_by_what_the_network_is_told():
+    grid = published_grid(XPARAM, 65)
+    found = [float(alpha_bar_at(grid, t)) for t in grid.t]
+    assert found == grid.alpha_bar.tolist()
+
+
+@pytest.mark.parametrize(
+    ("config", "ends"), [(XPARAM, (5e-6, 4e-11)), (EPSILONPARAM, (5e-6, 5e-5))]
+)
+def test_the_published_signal_falls_strictly_from_clean_to_noise(config, ends):
+    alpha_bar = published_alpha_bar(config)
+    assert alpha_bar.shape == (config.training_steps,)
+    assert alpha_bar.dtype == np.float64
+    assert (np.diff(alpha_bar) < 0).all()
+    # The linear schedule's first beta is 1e-4 for 1000 steps, less in proportion for more.
+    assert 1 - alpha_bar[0] == pytest.approx(ends[0], rel=0.06)
+    assert 0 < alpha_bar[-1] < ends[1]
+
+
+def test_the_published_cosine_is_that_of_the_paper_but_for_the_last_beta():
+    """Products of 1 - beta telescope to the cosine itself, as long as no beta is cut off."""
+    t = np.arange(8193) + 1
+    expected = np.cos((t / 8193 + 0.008) / 1.008 * np.pi / 2) ** 2
+    expected = expected / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
+    alpha_bar = published_alpha_bar(XPARAM)
+    np.testing.assert_allclose(alpha_bar[:-1], expected[:-1], rtol=1e-9)
+    assert alpha_bar[-1] == pytest.approx(alpha_bar[-2] * 1e-3)
+
+
+def test_the_published_linear_schedule_is_near_its_continuous_limit():
+    """Betas from 1e-4 to 0.02 per 1/1000 of the time: ln alpha_bar = -(0.1 t + 19.9 t^2 / 2)."""
+    t = (np.arange(20000) + 1) / 20000
+    limit = np.exp(-(0.1 * t + 9.95 * t**2))
+    np.testing.assert_allclose(published_alpha_bar(EPSILONPARAM), limit, rtol=0.01)
+
+
+def test_a_published_grid_names_its_levels_by_index_or_by_step():
+    by_index, by_step = published_grid(XPARAM, 5), published_grid(EPSILONPARAM, 5)
+    index = np.array([8192, 6144, 4096, 2048, 0])
+    np.testing.assert_array_equal(by_index.t, np.float32(index / 8193))
+    np.testing.assert_array_equal(
+        by_index.alpha_bar, np.float32(published_alpha_bar(XPARAM)[index])
+    )
+    np.testing.assert_array_equal(by_step.t, np.float32([0.8, 0.6, 0.4, 0.2, 0]))
+    index = np.array([19999, 14999, 9999, 4999, 0])
+    expected = np.float32(published_alpha_bar(EPSILONPARAM)[index])
+    np.testing.assert_array_equal(by_step.alpha_bar, expected)
+
+
+def test_a_published_grid_may_have_one_level_or_all():
+    last = np.float32(published_alpha_bar(XPARAM)[-1])
+    np.testing.assert_array_equal(published_grid(XPARAM, 1).alpha_bar, [last])
+    np.testing.assert_array_equal(published_grid(XPARAM, 1).t, np.float32([8192 / 8193]))
+    everything = published_grid(XPARAM, 8193).alpha_bar
+    np.testing.assert_array_equal(everything, np.float32(published_alpha_bar(XPARAM)[::-1]))
+
+
+@pytest.mark.parametrize("steps", [0, 8194])
+def test_a_published_grid_of_other_lengths_is_refused(steps):
+    with pytest.raises(ValueError, match=f"steps is {steps}; the published model takes 1 to 8193"):
+        published_grid(XPARAM, steps)
