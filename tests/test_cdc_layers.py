@@ -1,11 +1,13 @@
 """The rearranged arithmetic against the definitions, written out."""
 
+import functools
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import Array
 
 from diffcomp.cdc_layers import (
     Conv,
@@ -18,19 +20,23 @@ from diffcomp.cdc_layers import (
 )
 
 
-def normal(seed: int, *shape: int) -> Array:
-    return jax.random.normal(jax.random.key(seed), shape)
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def made(module: nn.Module, *inputs: Array) -> dict:
-    """Variables without a zero among them: a bias or gain left out would show."""
-    variables = jax.jit(module.init)(jax.random.key(0), *inputs)
-    leaves, tree = jax.tree.flatten(variables)
-    moved = [v + 0.3 * normal(i, *v.shape) for i, v in enumerate(leaves)]
-    return jax.tree.unflatten(tree, moved)
+def made(module: nn.Module, *inputs: np.ndarray) -> dict:
+    """Random variables without a zero among them: a bias or gain left out would show."""
+    shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)
+    leaves, tree = jax.tree.flatten(shapes)
+    return jax.tree.unflatten(tree, [0.3 * normal(i, *v.shape) + 0.1 for i, v in enumerate(leaves)])
 
 
-def correlate(x: Array, kernel: Array, margin: int) -> np.ndarray:
+def run(module: nn.Module, *args: Any, **kwargs: Any) -> np.ndarray:
+    """`module.apply`, compiled."""
+    return np.asarray(jax.jit(functools.partial(module.apply, **kwargs))(*args))
+
+
+def correlate(x: np.ndarray, kernel: np.ndarray, margin: int) -> np.ndarray:
     x = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     side = kernel.shape[0]
     height, width = (n - side + 1 for n in x.shape[1:3])
@@ -42,7 +48,7 @@ def correlate(x: Array, kernel: Array, margin: int) -> np.ndarray:
 @pytest.mark.parametrize(("side", "margin"), [(1, 0), (3, 1), (7, 3), (2, 1), (3, 0)])
 def test_convolution_is_the_sum_over_the_taps(side, margin, n_out):
     x, kernel = normal(0, 2, 8, 9, 5), normal(1, side, side, 5, n_out)
-    expected = correlate(np.asarray(x), np.asarray(kernel), margin)
+    expected = correlate(x, kernel, margin)
     np.testing.assert_allclose(convolve(x, kernel, margin), expected, atol=2e-5)
 
 
@@ -50,7 +56,7 @@ def test_convolution_is_the_sum_over_the_taps(side, margin, n_out):
 def test_transposed_convolution_adds_up_what_each_value_spreads(side):
     x = normal(0, 2, 3, 4, 5)
     variables = made(UpConv(6, side), x)
-    kernel, bias = (np.asarray(variables["params"][name]) for name in ("kernel", "bias"))
+    kernel, bias = (variables["params"][name] for name in ("kernel", "bias"))
     spread = np.zeros((2, 6 + side, 8 + side, 6))
     for i in range(3):
         for j in range(4):
@@ -58,7 +64,7 @@ def test_transposed_convolution_adds_up_what_each_value_spreads(side):
             spread[:, 2 * i : 2 * i + side, 2 * j : 2 * j + side] += part
     first = {4: 1, 5: 2}[side]  # the published paddings
     expected = spread[:, first : first + 6, first : first + 8] + bias
-    np.testing.assert_allclose(UpConv(6, side).apply(variables, x), expected, atol=1e-5)
+    np.testing.assert_allclose(run(UpConv(6, side), variables, x), expected, atol=1e-5)
 
 
 def test_the_plain_kernel_of_a_transposed_convolution_holds_its_values_once():
@@ -72,9 +78,9 @@ def test_a_convolution_may_get_its_channels_in_parts():
     x = normal(0, 1, 4, 4, 7)
     conv = Conv(7, 9, 3)
     variables = made(conv, x)
-    first = conv.apply(variables, x[..., :3])
-    last = conv.apply(variables, x[..., 3:], 3, method="part")
-    np.testing.assert_allclose(first + last, conv.apply(variables, x), atol=1e-5)
+    first = run(conv, variables, x[..., :3])
+    last = run(conv, variables, x[..., 3:], start=3, method="part")
+    np.testing.assert_allclose(first + last, run(conv, variables, x), atol=1e-5)
 
 
 @pytest.mark.parametrize(("n_in", "large"), [(7, False), (7, True), (9, False)])
@@ -90,7 +96,7 @@ def test_a_block_gives_the_same_with_terms_of_its_last_channels(n_in, large):
         terms = block.apply(variables, x[..., 3:], method="terms")
         return block.apply(variables, x[..., :3], e, terms)
 
-    expected = jax.jit(block.apply)(variables, x, e)
+    expected = run(block, variables, x, e)
     np.testing.assert_allclose(in_parts(variables, x, e), expected, atol=1e-5)
 
 
@@ -98,7 +104,7 @@ def test_a_block_is_two_convolutions_around_a_skip_path():
     x, e = normal(0, 2, 4, 4, 5), normal(1, 2, 6)
     block = ResnetBlock(5, 9, timed=True)
     variables = made(block, x, e)
-    p = jax.tree.map(np.asarray, variables["params"])
+    p = variables["params"]
 
     def norm(h, name):
         h = h - h.mean(-1, keepdims=True)
@@ -111,14 +117,14 @@ def test_a_block_is_two_convolutions_around_a_skip_path():
         correlate(h + time[:, None, None], p["conv2"]["kernel"], 1) + p["conv2"]["bias"], "norm2"
     )
     expected = h + correlate(x, p["skip"]["kernel"], 0) + p["skip"]["bias"]
-    np.testing.assert_allclose(jax.jit(block.apply)(variables, x, e), expected, atol=2e-5)
+    np.testing.assert_allclose(run(block, variables, x, e), expected, atol=2e-5)
 
 
 def test_attention_in_three_products_is_that_in_six():
     x = normal(0, 2, 3, 4, 6)
     variables = made(LinearAttention(), x)
-    p = jax.tree.map(np.asarray, variables["params"])
-    u = np.asarray(x).reshape(2, 12, 6)
+    p = variables["params"]
+    u = x.reshape(2, 12, 6)
     u = u - u.mean(-1, keepdims=True)
     u = u / np.sqrt((u**2).mean(-1, keepdims=True) + 1e-5)
     q, k, v = np.split((u * p["norm"]["scale"] + p["norm"]["bias"]) @ p["qkv"], 3, axis=-1)
@@ -126,7 +132,7 @@ def test_attention_in_three_products_is_that_in_six():
     context = np.einsum("bnd,bne->bde", k, v)
     mixed = np.einsum("bde,bnd->bne", context, q * 6**-0.5) @ p["out"] + p["bias"]
     expected = x + mixed.reshape(x.shape)
-    np.testing.assert_allclose(LinearAttention().apply(variables, x), expected, atol=2e-5)
+    np.testing.assert_allclose(run(LinearAttention(), variables, x), expected, atol=2e-5)
 
 
 def test_leaky_relu_has_the_published_slope():
