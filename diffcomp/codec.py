@@ -36,9 +36,13 @@ MAX_STEPS = 1000
 
 
 class DecodeSettings(NamedTuple):
-    """What the same bits can be decoded to."""
+    """What the same bits can be decoded to.
 
-    steps: int = 8  # calls of the score network
+    The defaults gave the shipped model's least LPIPS on photographs that it was not trained on,
+    among 1, 2, 3, 4 and 8 steps and gamma of 0 to 0.7.
+    """
+
+    steps: int = 2  # calls of the score network
     gamma: float = 0.0  # deviation of the starting noise, [0, 1]; 0 is deterministic
     eta: float = 0.0  # fresh noise in each step, [0, 1]
     realism: float = 1.0  # 0 for least squared error, 1 for the most natural look

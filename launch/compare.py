@@ -2,9 +2,10 @@
 
 Prints a row per image and quality: bits per pixel of the file and as the model estimates them, PSNR
 at realism 0, LPIPS-Alex at realism 1, and both for Pillow's optimised JPEG at the same size
-(linear in the bytes between the two nearest JPEG qualities).
+(linear in the bytes between the two nearest JPEG qualities). `--csv=FILE` keeps the rows.
 """
 
+import csv
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from diffcomp.pixels import to_float
 _QUALITY = flags.DEFINE_list("quality", ["2", "4", "6"], "Qualities, 1 to 8.")
 _MODEL = flags.DEFINE_string("model", codec.DEFAULT_MODEL, "Shipped model, or an exported folder.")
 _STEPS = flags.DEFINE_integer("steps", codec.DecodeSettings().steps, "Calls of the score network.")
+_CSV = flags.DEFINE_string("csv", None, "Also writes the rows to this file.")
 _COLUMNS = ("bpp", "estimate", "psnr", "lpips", "jpeg_psnr", "jpeg_lpips")
 
 
@@ -83,6 +85,18 @@ def main(argv: list[str]) -> None:
             _print(Path(path).stem, quality, rows[quality][-1])
     for quality in qualities:
         _print("mean", quality, np.mean(rows[quality], axis=0))
+    if _CSV.value:
+        names = [Path(path).stem for path in argv[1:]]
+        _write_csv(Path(_CSV.value), names, rows)
+
+
+def _write_csv(path: Path, names: list[str], rows: dict[float, list[list[float]]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "quality", *_COLUMNS))
+        for quality, values in rows.items():
+            for name, row in zip(names, values, strict=True):
+                writer.writerow((name, f"{quality:g}", *(f"{value:.5g}" for value in row)))
 
 
 def _print(name: str, quality: float, values: list[float] | np.ndarray) -> None:

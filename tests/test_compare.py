@@ -1,5 +1,6 @@
 """launch/compare.py: the table that sets a model beside JPEG."""
 
+import csv
 import os
 import runpy
 import subprocess
@@ -12,6 +13,7 @@ from PIL import Image
 from diffcomp.bitstream import HEADER_BYTES
 
 ROOT = Path(__file__).parents[1]
+TINY_MODEL = ROOT / "tests" / "golden" / "tiny_model"
 COLUMNS = ("bpp", "estimate", "psnr", "lpips", "jpeg_psnr", "jpeg_lpips")
 
 
@@ -19,7 +21,11 @@ def test_a_row_per_image_and_quality_and_their_mean(tmp_path, photo):
     for name, image in (("a", photo[:64, :64]), ("b", photo[:64, 64:])):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     command = [sys.executable, ROOT / "launch" / "compare.py", "a.png", "b.png", "--steps=1"]
-    command += ["--quality=3,8", f"--model={ROOT / 'tests' / 'golden' / 'tiny_model'}"]
+    command += [
+        "--csv=rows.csv",
+        "--quality=3,8",
+        f"--model={ROOT / 'tests' / 'golden' / 'tiny_model'}",
+    ]
     done = subprocess.run(
         command,
         cwd=tmp_path,
@@ -32,6 +38,12 @@ def test_a_row_per_image_and_quality_and_their_mean(tmp_path, photo):
     assert header == ["image", "q", *COLUMNS]
     rows = {(name, q): np.array(values, float) for name, q, *values in lines}
     assert set(rows) == {(name, q) for name in ("a", "b", "mean") for q in ("3", "8")}
+    with (tmp_path / "rows.csv").open() as file:
+        kept = {(row["image"], row["quality"]): row for row in csv.DictReader(file)}
+    assert set(kept) == {key for key in rows if key[0] != "mean"}
+    for key, row in kept.items():
+        values = [float(row[column]) for column in COLUMNS]
+        np.testing.assert_allclose(values, rows[key], rtol=1e-3, atol=1e-4)
     for (name, q), row in rows.items():
         bpp, estimate, psnr = row[:3]
         assert abs(bpp - estimate) < 0.01 * estimate + 8 * 32 / 64**2
