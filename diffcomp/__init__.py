@@ -18,6 +18,7 @@ Where to read, from a photograph to its file and back:
     the .dfc container                         bitstream.py
     diffusion sampling                         sampler.py (noise_schedule)
     networks                                   model.py (transforms, hyperprior, score_network)
+    the published networks and weights         cdc_model.py, cdc_import.py
     training                                   train_loop.py (losses, train_step, input_pipeline)
 
 Names used everywhere:
