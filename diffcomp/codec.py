@@ -145,7 +145,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Codec:
     shipped = MODELS / str(model)
     directory = shipped if shipped.is_dir() else Path(model)
     if not directory.is_dir():
-        names = ", ".join(sorted(p.name for p in MODELS.glob("*") if p.is_dir())) or "none"
+        names = ", ".join(sorted(p.parent.name for p in MODELS.glob("*/model.json"))) or "none"
         raise exported_model.ModelError(
             f"{model} is neither a folder nor a shipped model; shipped are: {names}."
         )
