@@ -10,7 +10,7 @@ from pathlib import Path
 from diffcomp import __version__, atomic_file, color_conversion, image_file
 from diffcomp.atomic_file import FileError
 from diffcomp.bitstream import MAX_PIXELS, BitstreamError
-from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
+from diffcomp.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
 
 SUFFIX = ".dfc"
 LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--quality",
         type=float,
-        default=4.0,
+        default=DEFAULT_QUALITY,
         metavar="Q",
         help=f"real number from {MIN_QUALITY:g} to {MAX_QUALITY:g} (default: %(default)g)",
     )

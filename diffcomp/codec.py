@@ -25,12 +25,11 @@ from diffcomp.latent_coder import Streams
 from diffcomp.model import CompressionModel, FlatParams, variables_of
 from diffcomp.noise_schedule import cosine_grid
 from diffcomp.pixels import to_float, to_uint8
-from diffcomp.quality import CODES, code_to_quality, quality_to_code
+from diffcomp.quality import CODES, DEFAULT_QUALITY, code_to_quality, quality_to_code
 from diffcomp.transforms import Y_STRIDE, Z_STRIDE
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = "base"
-DEFAULT_QUALITY = 4.0
 BUCKETS_PER_OCTAVE = 8
 MAX_STEPS = 1000
 

@@ -21,10 +21,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from diffcomp.atomic_file import FileError, atomic_write, errors_name
+from diffcomp.bitstream import MAX_PIXELS, MAX_SIDE
 from diffcomp.color_conversion import composite, is_color, split_alpha, to_srgb
-
-MAX_PIXELS = 2**28
-MAX_SIDE = 65535
 
 # Extension -> Pillow's format name and options. All but JPEG are lossless.
 _JPEG = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})

@@ -79,8 +79,7 @@ class LatentCoder:
         step = self.step[quality_code]
 
         def write(mean: np.ndarray, indexes: np.ndarray, mask: np.ndarray) -> np.ndarray:
-            v = (np.float64(y[mask]) * 2.0**STEP_BITS - mean) / step
-            symbols = _to_symbols(v)
+            symbols = _to_symbols((np.float64(y[mask]) * 2.0**STEP_BITS - mean) / step)
             y_encoder.encode_index(symbols, indexes)
             return symbols
 

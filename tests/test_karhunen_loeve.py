@@ -1,38 +1,18 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+import small_model
+from small_model import LOSS
 
-from diffcomp.config import LossConfig, ModelConfig
 from diffcomp.karhunen_loeve import linear_codec, patch_covariance
 from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
 from diffcomp.space_to_depth import depth_to_space, space_to_depth
 from diffcomp.transforms import PATCH_VALUES
 
 KEPT = 40
-MODEL = ModelConfig(
-    latent_channels=KEPT,
-    hyper_channels=5,
-    coding_width=8,
-    widths=(4, 6, 8),
-    encoder_depths=(1, 1, 1),
-    context_depths=(1, 1, 1),
-    score_depths=(1, 1, 1),
-    condition_width=7,
-    quality_knots=8,
-    base_error=0.1,
-)
-LOSS = LossConfig(
-    lmbda_low=0.0002,
-    lmbda_high=0.02,
-    lpips_net="alex",
-    lpips_scale=175.0,
-    rho_max=0.9,
-    realism_range=(0.0, 1.0),
-    balance=0.5,
-    base_weight=0.5,
-    snr_weights=(1.0, 5.0),
-)
+MODEL = dataclasses.replace(small_model.MODEL, latent_channels=KEPT)
 
 
 @pytest.fixture(scope="module")

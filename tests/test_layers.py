@@ -2,20 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_model import normal, perturbed
 
 from diffcomp.layers import FOURIER_FEATURES, Conditioning, ResBlock, ResBlocks, conv3x3, normalize
-
-
-def normal(seed, shape):
-    return jax.random.normal(jax.random.key(seed), shape)
-
-
-def perturbed(variables, seed=9):
-    """The same variables with noise on every leaf, so that nothing is zero any more."""
-    leaves, tree = jax.tree.flatten(variables)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    moved = [v + 0.1 * jax.random.normal(k, v.shape) for k, v in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(tree, moved)
 
 
 def test_normalize_gives_zero_mean_and_unit_variance_over_the_channels():

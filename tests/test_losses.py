@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_model import LOSS, MODEL
 
-from diffcomp.config import LossConfig, ModelConfig
 from diffcomp.hyperprior import Rate
 from diffcomp.losses import (
     OBJECTIVES,
@@ -19,29 +19,6 @@ from diffcomp.losses import (
 from diffcomp.model import init_params
 from diffcomp.perceptual import load_lpips
 
-MODEL = ModelConfig(
-    latent_channels=12,
-    hyper_channels=5,
-    coding_width=8,
-    widths=(4, 6, 8),
-    encoder_depths=(1, 1, 1),
-    context_depths=(1, 1, 1),
-    score_depths=(1, 1, 1),
-    condition_width=7,
-    quality_knots=8,
-    base_error=0.1,
-)
-LOSS = LossConfig(
-    lmbda_low=0.0002,
-    lmbda_high=0.02,
-    lpips_net="alex",
-    lpips_scale=175.0,
-    rho_max=0.9,
-    realism_range=(-0.5, 1.75),
-    balance=0.5,
-    base_weight=0.3,
-    snr_weights=(1.0, 5.0),
-)
 PATHS = {  # objective -> a parameter that it trains
     "linear": "hyperprior/log2_gain",
     "context": "context_decoder/basis",

@@ -1,26 +1,17 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_model
 
-from diffcomp.config import ModelConfig
 from diffcomp.noise_schedule import add_noise, alpha_bar_cosine
 from diffcomp.score_network import ScoreNetwork
 from diffcomp.transforms import ContextMaps
 
 BASE_ERROR = 0.15
-CONFIG = ModelConfig(
-    latent_channels=12,
-    hyper_channels=5,
-    coding_width=8,
-    widths=(4, 6, 8),
-    encoder_depths=(1, 1, 1),
-    context_depths=(1, 1, 1),
-    score_depths=(1, 1, 1),
-    condition_width=7,
-    quality_knots=8,
-    base_error=BASE_ERROR,
-)
+CONFIG = dataclasses.replace(small_model.MODEL, base_error=BASE_ERROR)
 SIDE = 32
 
 

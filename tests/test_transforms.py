@@ -2,39 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_model import MODEL as CONFIG
+from small_model import normal, perturbed
 
-from diffcomp.config import ModelConfig
 from diffcomp.transforms import (
     PATCH_VALUES,
     AnalysisTransform,
     ContextDecoder,
     HyperAnalysis,
 )
-
-CONFIG = ModelConfig(
-    latent_channels=12,
-    hyper_channels=5,
-    coding_width=8,
-    widths=(4, 6, 8),
-    encoder_depths=(1, 1, 1),
-    context_depths=(1, 1, 1),
-    score_depths=(1, 1, 1),
-    condition_width=7,
-    quality_knots=8,
-    base_error=0.1,
-)
-
-
-def normal(seed, shape):
-    return jax.random.normal(jax.random.key(seed), shape)
-
-
-def perturbed(variables, seed=9):
-    """The same variables with noise on every leaf, so that nothing is zero any more."""
-    leaves, tree = jax.tree.flatten(variables)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    moved = [v + 0.1 * jax.random.normal(k, v.shape) for k, v in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(tree, moved)
 
 
 def initialised(module, *args):

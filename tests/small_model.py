@@ -1,0 +1,42 @@
+"""A model of a few channels and what the tests of its parts share. All widths differ on purpose."""
+
+import jax
+from jax import Array
+
+from diffcomp.config import LossConfig, ModelConfig
+
+MODEL = ModelConfig(
+    latent_channels=12,
+    hyper_channels=5,
+    coding_width=8,
+    widths=(4, 6, 8),
+    encoder_depths=(1, 1, 1),
+    context_depths=(1, 1, 1),
+    score_depths=(1, 1, 1),
+    condition_width=7,
+    quality_knots=8,
+    base_error=0.1,
+)
+LOSS = LossConfig(
+    lmbda_low=0.0002,
+    lmbda_high=0.02,
+    lpips_net="alex",
+    lpips_scale=175.0,
+    rho_max=0.9,
+    realism_range=(-0.5, 1.75),
+    balance=0.5,
+    base_weight=0.3,
+    snr_weights=(1.0, 5.0),
+)
+
+
+def normal(seed: int, shape: tuple[int, ...]) -> Array:
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def perturbed(variables: dict, seed: int = 9) -> dict:
+    """The same variables with noise on every leaf, so that nothing is zero any more."""
+    leaves, tree = jax.tree.flatten(variables)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    moved = [v + 0.1 * jax.random.normal(k, v.shape) for k, v in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(tree, moved)
