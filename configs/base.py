@@ -17,6 +17,7 @@ def get_config(variant: str = "") -> ConfigDict:
     """`variant` is "" or "smoke" (a few steps of every stage on tiny networks)."""
     config = ConfigDict({"model": model(), "loss": loss(), "data": data(), "train": train()})
     config.stages = stages()
+    config.decode = decode()
     if variant == "smoke":
         shrink(config)
     elif variant:
@@ -27,6 +28,8 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def model() -> ConfigDict:
     m = ConfigDict()
+    # The networks of this project's own model.
+    m.architecture = "base"
     # Channels of y, principal components of 16x16x3 patches at the start.
     m.latent_channels = 256
     # Channels of z.
@@ -52,6 +55,8 @@ def model() -> ConfigDict:
 
 def loss() -> ConfigDict:
     c = ConfigDict()
+    # The loss of these networks.
+    c.architecture = "base"
     # Weight of distortion at quality 1 and 8, bits per pixel per unit of mse (0..255).
     c.lmbda_low = 0.00015
     c.lmbda_high = 0.012
@@ -111,6 +116,15 @@ def train() -> ConfigDict:
     c.checkpoint_minutes = 5.0
     # Checkpoints that are kept.
     c.keep_checkpoints = 2
+    return c
+
+
+def decode() -> ConfigDict:
+    c = ConfigDict()
+    # Calls of the score network when a file is decoded, unless told otherwise.
+    c.steps = 2
+    # Deviation of the starting noise, 0 to 1; 0 is deterministic.
+    c.gamma = 0.0
     return c
 
 

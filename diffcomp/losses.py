@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from diffcomp.config import LossConfig, ModelConfig
+from diffcomp.cdc_config import CdcLossConfig
+from diffcomp.config import LossConfig
 from diffcomp.hyperprior import Latents, Rate, normalized_quality
-from diffcomp.model import CompressionModel, FlatParams, variables_of
+from diffcomp.model import Architecture, FlatParams, network, variables_of
 from diffcomp.noise_schedule import add_noise, alpha_bar_cosine, snr
 from diffcomp.perceptual import LpipsWeights, lpips
 from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
@@ -41,12 +42,12 @@ class Conditions(NamedTuple):
 class Objective(NamedTuple):
     """A loss, with all that it needs besides parameters and data."""
 
-    model: ModelConfig
-    loss: LossConfig
+    model: Architecture
+    loss: LossConfig | CdcLossConfig
     lpips_weights: LpipsWeights | None
 
     def apply(self, params: FlatParams, *args: object, method: str) -> object:
-        return CompressionModel(self.model).apply(variables_of(params), *args, method=method)
+        return network(self.model).apply(variables_of(params), *args, method=method)
 
 
 def lmbda(loss: LossConfig, quality: Array) -> Array:
@@ -142,7 +143,8 @@ def _decoder_terms(
     loss = objective.loss
     alpha_bar = alpha_bar_cosine(c.t)
     x_t = add_noise(x, c.eps, alpha_bar)
-    x0 = objective.apply(params, x_t, c.t, context, c.quality, c.realism, method="denoise")
+    args = (x_t, c.t, alpha_bar, context, c.quality, c.realism)
+    x0 = objective.apply(params, *args, method="denoise")
     mse_base, mse_x0 = mse_255(x, context.base), mse_255(x, x0)
     perception = lpips(objective.lpips_weights, x, x0)
     weight = jnp.clip(snr(alpha_bar), *loss.snr_weights)

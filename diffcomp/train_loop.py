@@ -16,7 +16,7 @@ from clu import metric_writers
 from diffcomp import input_pipeline, karhunen_loeve
 from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.config import Config, StageConfig, to_dict
-from diffcomp.model import FlatParams, init_params
+from diffcomp.model import FlatParams, init_params, param_shapes
 from diffcomp.pixels import to_float
 from diffcomp.train_step import TrainState, make_train_step, start_stage
 from diffcomp.validation import Validation
@@ -46,7 +46,7 @@ def restore_average(config: Config, workdir: Path) -> tuple[Position, FlatParams
     Raises FileNotFoundError if there is no checkpoint.
     """
     checkpoints = Checkpoints(workdir, config)
-    restored = checkpoints.restore(_form_of_params(config))
+    restored = checkpoints.restore(param_shapes(config.model))
     checkpoints.close()
     if restored is None:
         raise FileNotFoundError(f"{workdir} holds no checkpoint.")
@@ -101,7 +101,7 @@ class _Run:
         self.writer.close()
 
     def stages(self) -> TrainState:
-        restored = self.checkpoints.restore(_form_of_params(self.config))
+        restored = self.checkpoints.restore(param_shapes(self.config.model))
         if restored is None:
             position = Position(stage=0, step=0)
             state = start_stage(self.config, self.config.stages[0], self._initial_params())
@@ -214,7 +214,3 @@ class _Progress:
                     f" {done} of stage {self._stage.name!r}; the last checkpoint is intact."
                 )
         return means
-
-
-def _form_of_params(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
-    return jax.eval_shape(lambda: init_params(config.model, jax.random.key(0)))

@@ -12,7 +12,8 @@ from diffcomp import input_pipeline
 from diffcomp.config import Config
 from diffcomp.image_file import read_image
 from diffcomp.losses import mse_255, rate_terms
-from diffcomp.model import CompressionModel, FlatParams, variables_of
+from diffcomp.model import FlatParams, network, variables_of
+from diffcomp.noise_schedule import alpha_bar_cosine
 from diffcomp.perceptual import load_lpips, lpips
 from diffcomp.pixels import to_float
 from diffcomp.transforms import Z_STRIDE
@@ -31,7 +32,7 @@ class Validation:
         self._file = workdir / "validation.csv"
         self._images = _centre_crops(config.data.validation)
         self._weights = load_lpips("alex") if self._images else None
-        model = CompressionModel(config.model)
+        model = network(config.model)
 
         def measure(params: FlatParams, image: jax.Array, quality: jax.Array) -> dict:
             variables, x = variables_of(params), to_float(image)
@@ -41,7 +42,7 @@ class Validation:
             context = model.apply(variables, rate.y_hat, quality, method="decode_context")
             # One step from the mean of the noise: what gamma = 0 and steps = 1 decode.
             zero = jnp.zeros_like(x)
-            args = (zero, one, context, quality)
+            args = (zero, one, alpha_bar_cosine(one), context, quality)
             sharp = model.apply(variables, *args, one, method="denoise")
             exact = model.apply(variables, *args, 0 * one, method="denoise")
             return rate_terms(rate, x) | {

@@ -18,7 +18,7 @@ LAYERS: list[dict[str, set[str]]] = [
         "files and integers": {
             "config", "atomic_file", "color_conversion", "image_file", "bitstream", "cdf_tables",
             "range_coder", "fixed_point", "metrics", "quality", "space_to_depth",
-            "entropy_parameters", "latent_coder", "cdc_config", "cdc_weights",
+            "entropy_parameters", "latent_coder", "cdc_config", "cdc_weights", "cdc_latent_coder",
         },
     },
     {
@@ -32,10 +32,10 @@ LAYERS: list[dict[str, set[str]]] = [
             "transforms", "entropy_models", "score_network", "cdc_transforms", "cdc_score_network",
         },
     },
-    {"model": {"hyperprior", "model", "cdc_model", "cdc_import"}},
-    {"export": {"exported_model"}},
+    {"model": {"hyperprior", "model", "cdc_model"}},
+    {"export": {"coder_derivation", "exported_model", "cdc_import"}},
     {
-        "coding": {"__init__", "__main__", "codec", "cli", "demo"},
+        "coding": {"__init__", "__main__", "codec", "inference", "cli", "demo"},
         "training": {
             "losses", "optimizer", "train_step", "checkpoint", "input_pipeline", "train_loop",
             "karhunen_loeve", "validation",
