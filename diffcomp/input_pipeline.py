@@ -16,6 +16,7 @@ from PIL import Image
 from diffcomp.crop_slots import CropSlots, Fault
 
 BATCHES_AHEAD = 2  # per thread, and once more per worker process
+ENDLESS = 2**48  # crops; grain's own "for ever" overflows when a batch is a single crop
 
 
 class CropDataset:
@@ -55,13 +56,13 @@ class CropDataset:
             raise ValueError(
                 f"batch is {batch}; it must be a multiple of the {process_count} processes."
             )
-        self._slots = slots
+        self.slots = slots
         # Batches of one process's rows, of which each process takes every process_count-th.
         self._dataset = (
             grain.MapDataset.source(slots)
             .seed(seed)
             .shuffle()
-            .repeat()
+            .repeat(max(1, ENDLESS // len(slots)))
             .random_map(
                 lambda drawn, rng: (random_crop(drawn.pixels, side, rng, downscale), drawn.faults)
             )
@@ -77,7 +78,7 @@ class CropDataset:
         `threads` threads make them, in each of `workers` processes if that is not 0. Close the
         iterator (it is a generator) to end them early.
         """
-        config = self._slots.config
+        config = self.slots.config
         ahead = BATCHES_AHEAD * max(1, config.threads)
         made = self._dataset[start:].to_iter_dataset(grain.ReadOptions(config.threads, ahead))
         if config.workers:
@@ -88,7 +89,7 @@ class CropDataset:
     def _noted(self, batch: tuple[np.ndarray, tuple[Fault, ...]]) -> np.ndarray:
         """The crops; what was skipped comes with them, for another process may have met it."""
         crops, faults = batch
-        self._slots.note(faults)
+        self.slots.note(faults)
         return crops
 
 
