@@ -97,16 +97,16 @@ def read_image(
         pixels while `background` is None.
       ValueError: `background` is not three integers in 0..255.
     """
+    if background is not None and not is_color(background):
+        raise ValueError(f"background is {background}; it must be three integers in 0..255.")
     with errors_name(path, ImageError), open(path, "rb") as file:
         return _read(file, background)
 
 
-def decode_image(
-    file: BinaryIO, name: str, background: tuple[int, int, int] | None = None
-) -> LoadedImage:
+def decode_image(file: BinaryIO, name: str) -> LoadedImage:
     """Like `read_image`, from an open file that can be sought; errors call the picture `name`."""
     with errors_name(name, ImageError):
-        return _read(file, background)
+        return _read(file, background=None)
 
 
 def write_image(path: str | os.PathLike, pixels: np.ndarray, overwrite: bool = False) -> None:
@@ -146,8 +146,6 @@ def image_format(path: str | os.PathLike) -> str:
 
 
 def _read(file: BinaryIO, background: tuple[int, int, int] | None) -> LoadedImage:
-    if background is not None and not is_color(background):
-        raise ValueError(f"background is {background}; it must be three integers in 0..255.")
     notes: list[str] = []
     image, raw_mode = _decode(file, notes)
     profile = image.info.get("icc_profile")
