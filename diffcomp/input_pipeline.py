@@ -5,8 +5,12 @@ its own rows. Decoding runs ahead in threads, or in worker processes with thread
 """
 
 import math
+import multiprocessing
+import os
+import signal
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grain.python as grain
@@ -16,6 +20,7 @@ from PIL import Image
 from diffcomp.crop_slots import CropSlots, Fault
 
 BATCHES_AHEAD = 2  # per thread, and once more per worker process
+GRACE = 10.0  # seconds that a worker goes on after SIGTERM
 ENDLESS = 2**48  # crops; grain's own "for ever" overflows when a batch is a single crop
 
 
@@ -82,7 +87,8 @@ class CropDataset:
         ahead = BATCHES_AHEAD * max(1, config.threads)
         made = self._dataset[start:].to_iter_dataset(grain.ReadOptions(config.threads, ahead))
         if config.workers:
-            made = made.mp_prefetch(grain.MultiprocessingOptions(config.workers, BATCHES_AHEAD))
+            options = grain.MultiprocessingOptions(config.workers, BATCHES_AHEAD)
+            made = made.mp_prefetch(options, _follow_parent)
         for batch in made:
             yield self._noted(batch)
 
@@ -166,3 +172,21 @@ def _collate(
 ) -> tuple[np.ndarray, tuple[Fault, ...]]:
     crops, faults = zip(*items, strict=True)
     return np.stack(crops), tuple(fault for group in faults for fault in group)
+
+
+def _follow_parent(*_: int) -> None:
+    """Run in a new worker process: it outlives a wish to stop, but not the training process."""
+    # Who stops training may signal all its processes; the last step still needs its batch.
+    os.setpgrp()
+    signal.signal(signal.SIGTERM, lambda *_: _end_after(lambda: time.sleep(GRACE)))
+    _end_after(multiprocessing.parent_process().join)
+
+
+def _end_after(wait: Callable[[], None]) -> None:
+    """Ends this process when `wait` returns, unless it has ended before."""
+
+    def end() -> None:
+        wait()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()

@@ -1,7 +1,11 @@
 import itertools
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,10 +133,13 @@ def test_worker_processes_make_the_same_batches_skip_the_same_and_end(damaged, c
     caplog.clear()
     before = set(multiprocessing.active_children())
     batches = crops.batches(5)
-    for step in range(5, 19):
+    for step in range(5, 60):  # more than can be made ahead
         np.testing.assert_array_equal(next(batches), plain[step])
-    started = set(multiprocessing.active_children()) - before
-    assert len(started) == 3
+        if step == 8:
+            started = set(multiprocessing.active_children()) - before
+            assert len(started) == 3
+            for child in started:
+                child.terminate()  # a wish to stop, which ends nothing yet
     batches.close()
     deadline = time.monotonic() + 30
     while any(child.is_alive() for child in started) and time.monotonic() < deadline:
@@ -142,6 +149,26 @@ def test_worker_processes_make_the_same_batches_skip_the_same_and_end(damaged, c
     assert len(crops.slots.skipped) == 4
     named = [r.getMessage() for r in caplog.records if "aa_cut.png" in r.getMessage()]
     assert len(named) == 2  # by either of the two, once
+
+
+def test_worker_processes_end_with_a_process_that_is_killed(photos):
+    program = (
+        "import time\nfrom small_photos import crop_slots\n"
+        "from diffcomp.input_pipeline import CropDataset\n"
+        f"slots = crop_slots('folder:{photos}', workers=2, cache_decoded=False)\n"
+        "batches = CropDataset(slots, side=32, batch=1, seed=0).batches(0)\n"
+        "print(next(batches).shape, flush=True)\ntime.sleep(60)"
+    )
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    run = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert run.stdout.readline() == "(1, 32, 32, 3)\n"
+    run.kill()
+    run.communicate(timeout=30)  # ends when the last process that holds the pipe does
 
 
 def test_worker_processes_read_tfds_and_pass_on_what_ends_them(tiny_tfds):
