@@ -79,18 +79,27 @@ def loss() -> ConfigDict:
 
 def data() -> ConfigDict:
     c = ConfigDict()
-    # Photographs to train on: folder:PATH, searched with its sub-folders.
+    # Photographs to train on: folder:PATH, searched with its sub-folders, or tfds:NAME/SPLIT, a
+    # prepared TFDS data set (tfds:coco/2017/train, tfds:div2k/bicubic_x2/train[:90%]). Several
+    # are joined by "," or "+".
     c.train = ""
     # Photographs to validate on, likewise; none if empty.
     c.validation = ""
+    # Folder of TFDS data sets; if empty, TFDS_DATA_DIR or the default of TFDS.
+    c.tfds_dir = ""
     # Images with a shorter side than this are left out, pixels.
     c.min_side = 128
-    # Crops of an image per epoch and megapixel.
+    # Range of the random factor by which an image is made smaller before it is cropped, though
+    # never below the crop; (1.0, 1.0) is off.
+    c.downscale = (1.0, 1.0)
+    # Crops of an image per epoch and megapixel; one per image for TFDS data sets.
     c.crops_per_megapixel = 32.0
-    # Keep decoded images in memory (3 bytes per pixel of the data set).
+    # Keep decoded images in memory (3 bytes per pixel of the data set, in each worker process).
     c.cache_decoded = True
-    # Threads that read and crop.
+    # Threads that read and crop, in each worker process if there are any.
     c.threads = 2
+    # Processes that read and crop; 0 leaves it to threads of the training process.
+    c.workers = 0
     # Seed of order, crops and flips.
     c.seed = 0
     return c

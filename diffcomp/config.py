@@ -50,10 +50,13 @@ class LossConfig:
 class DataConfig:
     train: str
     validation: str
+    tfds_dir: str
     min_side: int
+    downscale: tuple[float, float]
     crops_per_megapixel: float
     cache_decoded: bool
     threads: int
+    workers: int
     seed: int
 
 

@@ -13,9 +13,11 @@ import jax
 import numpy as np
 from clu import metric_writers
 
-from diffcomp import input_pipeline, karhunen_loeve
+from diffcomp import karhunen_loeve
 from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.config import Config, StageConfig, to_dict
+from diffcomp.crop_slots import CropSlots
+from diffcomp.input_pipeline import CropDataset
 from diffcomp.model import FlatParams, init_params, param_shapes
 from diffcomp.pixels import to_float
 from diffcomp.train_step import TrainState, make_train_step, start_stage
@@ -80,9 +82,7 @@ class _Run:
     def __init__(self, config: Config, workdir: Path):
         self.config = config
         self._workdir = workdir
-        self.source = input_pipeline.CropSlots(
-            input_pipeline.image_files(config.data.train), config.data
-        )
+        self.slots = CropSlots(config.data)
         self.validation = Validation(config, workdir)
         self.checkpoints = Checkpoints(workdir, config)
         self.writer = metric_writers.AsyncMultiWriter(
@@ -143,8 +143,8 @@ class _Run:
 
     def _batches(self, position: Position, stage: StageConfig) -> Iterator[np.ndarray]:
         seed = self.config.data.seed + position.stage
-        dataset = input_pipeline.crop_dataset(self.source, stage.crop, stage.batch, seed)
-        return input_pipeline.batches(dataset, position.step, self.config.data.threads)
+        dataset = CropDataset(self.slots, side=stage.crop, batch=stage.batch, seed=seed)
+        return dataset.batches(position.step)
 
     def _initial_params(self) -> FlatParams:
         """Random networks around a linear codec fitted to the training images."""
@@ -159,7 +159,8 @@ class _Run:
     def _patch_batches(self) -> Iterator[np.ndarray]:
         side, batch = 64, 32
         patches = batch * (side // 16) ** 2
-        dataset = input_pipeline.crop_dataset(self.source, side, batch, self.config.data.seed + 999)
+        seed = self.config.data.seed + 999
+        dataset = CropDataset(self.slots, side=side, batch=batch, seed=seed)
         for i in range(math.ceil(self.config.train.klt_patches / patches)):
             yield np.asarray(to_float(dataset[i]))
 
