@@ -66,24 +66,40 @@ class StageConfig:
     objective: str
     steps: int
     batch: int
+    accumulate: int
     crop: int
     learning_rate: float
     warmup: int
+    schedule: str
     final_rate: float
+    stair_steps: int
+    stair_factor: float
     multipliers: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    data: int
+    fsdp: int
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     seed: int
+    init: str
     klt_patches: int
+    compute_dtype: str
     clip_norm: float
     adam_b2: float
     average_decay: float
+    average_every: int
+    average_power: float
     log_every: int
     validate_every: int
     checkpoint_minutes: float
     keep_checkpoints: int
+    profile_start: int
+    profile_steps: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +114,7 @@ class Config:
     loss: LossConfig | CdcLossConfig
     data: DataConfig
     train: TrainConfig
+    mesh: MeshConfig
     stages: tuple[StageConfig, ...]
     decode: DecodeConfig
 
