@@ -123,8 +123,10 @@ def train() -> ConfigDict:
     c.validate_every = 2_000
     # Minutes between checkpoints.
     c.checkpoint_minutes = 5.0
-    # Checkpoints that are kept.
+    # Newest checkpoints that are kept, 1 or more.
     c.keep_checkpoints = 2
+    # Checkpoints that are kept beside them for their validation score: so many of the best.
+    c.keep_best = 1
     return c
 
 

@@ -84,6 +84,7 @@ class TrainConfig:
     validate_every: int
     checkpoint_minutes: float
     keep_checkpoints: int
+    keep_best: int
 
 
 @dataclasses.dataclass(frozen=True)

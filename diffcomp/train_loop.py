@@ -7,14 +7,16 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import jax
 import numpy as np
 from clu import metric_writers
+from etils import epath
 
 from diffcomp import karhunen_loeve
-from diffcomp.checkpoint import Checkpoints, Position
+from diffcomp.checkpoint import Checkpoints, Position, on_one_device
 from diffcomp.config import Config, StageConfig, to_dict
 from diffcomp.crop_slots import CropSlots
 from diffcomp.input_pipeline import CropDataset
@@ -42,17 +44,20 @@ def train(config: Config, workdir: Path) -> TrainState:
         run.close()
 
 
-def restore_average(config: Config, workdir: Path) -> tuple[Position, FlatParams]:
+def restore_average(
+    config: Config, workdir: epath.Path | Path, *, best: bool = False
+) -> tuple[Position, FlatParams]:
     """The weight average of the newest checkpoint, and where in the run it belongs.
 
-    Raises FileNotFoundError if there is no checkpoint.
+    If `best`, of the one with the best validation score instead. Raises FileNotFoundError if there
+    is none, and what `Checkpoints.restore` raises.
     """
-    checkpoints = Checkpoints(workdir, config)
-    restored = checkpoints.restore(param_shapes(config.model))
-    checkpoints.close()
+    with closing(Checkpoints(workdir, config)) as checkpoints:
+        restored = checkpoints.restore_average(param_shapes(config.model), best=best)
     if restored is None:
-        raise FileNotFoundError(f"{workdir} holds no checkpoint.")
-    return restored[0], restored[1].average
+        kind = "checkpoint with a validation score" if best else "checkpoint"
+        raise FileNotFoundError(f"{workdir} holds no {kind}.")
+    return restored
 
 
 class CsvWriter(metric_writers.MultiWriter):
@@ -101,7 +106,7 @@ class _Run:
         self.writer.close()
 
     def stages(self) -> TrainState:
-        restored = self.checkpoints.restore(param_shapes(self.config.model))
+        restored = self.checkpoints.restore(self._state_form)
         if restored is None:
             position = Position(stage=0, step=0)
             state = start_stage(self.config, self.config.stages[0], self._initial_params())
@@ -140,6 +145,11 @@ class _Run:
                 log.info("stopping at step %d of stage %s", done, stage.name)
                 break
         return state
+
+    def _state_form(self, position: Position) -> TrainState:
+        """Shapes and types of a state of the stage, on one device."""
+        stage, params = self.config.stages[position.stage], param_shapes(self.config.model)
+        return on_one_device(jax.eval_shape(lambda p: start_stage(self.config, stage, p), params))
 
     def _batches(self, position: Position, stage: StageConfig) -> Iterator[np.ndarray]:
         seed = self.config.data.seed + position.stage

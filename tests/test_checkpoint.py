@@ -1,6 +1,7 @@
 import dataclasses
 import gc
 import runpy
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import jax
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import serialize_executable
+from jax.experimental.compilation_cache import compilation_cache
 
-from diffcomp.checkpoint import Checkpoints, Position
+from diffcomp.checkpoint import Checkpoints, Position, on_one_device
 from diffcomp.config import Config, from_mapping
 from diffcomp.train_step import start_stage
 
@@ -48,12 +50,21 @@ def save(directory, *positions, config=CONFIG):
     checkpoints.close()
 
 
+def form(config=CONFIG, like=None):
+    """The template of states of parameters `like`, on one device."""
+
+    def template(position):
+        stage = config.stages[position.stage]
+        return on_one_device(
+            jax.eval_shape(lambda p: start_stage(config, stage, p), like or params(0.0))
+        )
+
+    return template
+
+
 def restore(directory, config=CONFIG, like=None):
-    checkpoints = Checkpoints(directory, config)
-    try:
-        return checkpoints.restore(params(0.0) if like is None else like)
-    finally:
-        checkpoints.close()
+    with closing(Checkpoints(directory, config)) as checkpoints:
+        return checkpoints.restore(form(config, like))
 
 
 def test_nothing_is_restored_from_a_new_folder(tmp_path):
@@ -92,10 +103,23 @@ def leaves_of(state):
     return [np.array(leaf) for leaf in jax.tree.leaves(state)]
 
 
+@contextmanager
+def compilation_cache_off():
+    """A program that came out of the cache itself cannot be serialised: it loses its functions."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", True)
+        compilation_cache.reset_cache()
+
+
 def overwriting_step(state):
     """A donating x -> x + 1 as it comes out of the compilation cache: it writes over `state`."""
-    step = jax.jit(lambda s: jax.tree.map(lambda v: v + 1, s), donate_argnums=0)
-    stored = serialize_executable.serialize(step.lower(state).compile())
+    step = jax.jit(lambda s: jax.tree.map(lambda v: v + 1, s), donate_argnums=0).lower(state)
+    with compilation_cache_off():
+        stored = serialize_executable.serialize(step.compile())
     return serialize_executable.deserialize_and_load(*stored)
 
 

@@ -38,8 +38,9 @@ LAYERS: list[dict[str, set[str]]] = [
     {
         "commands": {"__init__", "__main__", "cli", "demo"},
         "training": {
-            "losses", "optimizer", "train_step", "checkpoint", "image_sources", "crop_slots",
-            "input_pipeline", "train_loop", "karhunen_loeve", "validation",
+            "losses", "optimizer", "train_step", "checkpoint", "checkpoint_reader",
+            "checkpoint_scores", "image_sources", "crop_slots", "input_pipeline", "train_loop",
+            "karhunen_loeve", "validation",
         },
     },
 ]  # fmt: skip

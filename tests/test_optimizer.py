@@ -19,6 +19,7 @@ TRAIN = TrainConfig(
     validate_every=1,
     checkpoint_minutes=5.0,
     keep_checkpoints=2,
+    keep_best=0,
 )
 
 
