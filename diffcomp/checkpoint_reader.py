@@ -62,8 +62,12 @@ def read(folder: epath.Path, stages: int, form: Form) -> tuple[Position, dict[st
 
 def copy(tree: Any) -> Any:
     """A copy of all arrays, each on its sharding; jitted, for parts may be in other processes."""
+    return _copier(tree)(tree)
+
+
+def _copier(tree: Any) -> Any:
     shardings = jax.tree.map(lambda leaf: leaf.sharding, tree)
-    return jax.jit(_copy_each, out_shardings=shardings)(tree)
+    return jax.jit(_copy_each, out_shardings=shardings)
 
 
 def _copy_each(tree: Any) -> Any:
@@ -84,13 +88,16 @@ def _read(folder: epath.Path, stages: int, form: Form) -> tuple[Position, dict[s
             stored = handler.metadata(folder / "state").tree
             stored = {name: stored[name] for name in wanted}
         _require_fit(folder, wanted, stored)
+        # Raises ValueError for shardings that cannot be; reading would take that for damage.
+        _copier(wanted).lower(wanted)
         args = ocp.args.PyTreeRestore(
             wanted,
             restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
             partial_restore=True,
         )
         with _damage_named(folder):
-            return position, copy(handler.restore(folder / "state", args=args))
+            arrays = handler.restore(folder / "state", args=args)
+    return position, copy(arrays)
 
 
 def _in_any_process(flag: bool) -> bool:
