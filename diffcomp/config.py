@@ -100,6 +100,7 @@ class TrainConfig:
     keep_checkpoints: int
     profile_start: int
     profile_steps: int
+    keep_best: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,8 +39,9 @@ LAYERS: list[dict[str, set[str]]] = [
         "commands": {"__init__", "__main__", "cli", "demo"},
         "training": {
             "losses", "cdc_losses", "optimizer", "precision", "sharding", "train_step",
-            "run_metrics", "checkpoint", "image_sources", "crop_slots", "input_pipeline",
-            "train_loop", "karhunen_loeve", "validation",
+            "run_metrics", "checkpoint", "checkpoint_reader", "checkpoint_scores",
+            "image_sources", "crop_slots", "input_pipeline", "train_loop", "karhunen_loeve",
+            "validation",
         },
     },
 ]  # fmt: skip
