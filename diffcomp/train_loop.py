@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 def train(config: Config, workdir: Path) -> TrainState:
     """Runs (or goes on with) all stages; returns the last state.
 
-    Writes checkpoints, TensorBoard events, `metrics.csv`, `validation.csv` and `config.json` to
-    `workdir`. SIGTERM saves and returns early; calling again with the same workdir continues.
-    Raises FloatingPointError, naming metric and step, when a metric is not finite, and ValueError
-    for training data or a checkpoint that do not fit the config.
+    Writes checkpoints, TensorBoard events, `metrics.csv`, `validation.csv`, `panels` and
+    `config.json` to `workdir`. SIGTERM saves and returns early; calling again with the same workdir
+    continues. Raises FloatingPointError, naming metric and step, when a metric is not finite, and
+    ValueError for training data or a checkpoint that do not fit the config.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     run = _Run(config, workdir)
