@@ -21,6 +21,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.mesh = mesh()
     config.stages = stages()
     config.decode = decode()
+    config.validation = validation()
     if variant == "smoke":
         shrink(config)
     elif variant:
@@ -163,6 +164,21 @@ def decode() -> ConfigDict:
     return c
 
 
+def validation() -> ConfigDict:
+    c = ConfigDict()
+    # Images that are compressed and decoded: the first of data.validation.
+    c.images = 12
+    # Longest side of the centre crop of each, pixels, at least 64; crops have multiples of 64.
+    c.side = 512
+    # Qualities, 1 to 8, that each is compressed at; () for a model of one rate.
+    c.qualities = (2.0, 4.0, 6.0)
+    # Calls of the score network when an image is decoded; 0: as many as decode.steps.
+    c.steps = 0
+    # Images shown in the panels: original and decoded side by side.
+    c.panels = 4
+    return c
+
+
 def stages() -> tuple[ConfigDict, ...]:
     """Each stage starts from the weight average of the one before."""
     return (
@@ -251,5 +267,6 @@ def shrink(config: ConfigDict) -> None:
     config.train.klt_patches = 2_000
     config.train.log_every = 1
     config.train.validate_every = 2
+    config.validation.update(images=2, side=64, qualities=(2.0, 6.0), steps=1, panels=1)
     for stage in config.stages:
         stage.update(steps=2, batch=2, crop=64, warmup=1)
