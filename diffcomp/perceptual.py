@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import importlib.util
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -132,8 +133,12 @@ def lpips_features(weights: LpipsWeights, x: jax.Array) -> Features:
       ValueError: if `x` has another shape or dtype, or is too small for the trunk.
     """
     _check_images(weights.net, x)
-    trunk = _alex_trunk if weights.net == "alex" else _vgg_trunk
-    return tuple(_unit_length(f) for f in trunk(weights, (x - _MEAN) / _STD))
+    x = (x - _MEAN) / _STD
+    if weights.net == "alex":
+        activations = _alex_trunk(weights, x)
+    else:
+        activations = vgg_activations(weights.kernels, weights.biases, x, _max_pool_2x2)
+    return tuple(_unit_length(f) for f in activations)
 
 
 def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Features) -> jax.Array:
@@ -142,6 +147,33 @@ def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Feat
     for head, f, f_hat in zip(weights.heads, features, features_hat, strict=True):
         distance += jnp.mean(jnp.square(f - f_hat) @ head, axis=(1, 2))
     return distance
+
+
+def vgg_activations(
+    kernels: tuple[jax.Array, ...],
+    biases: tuple[jax.Array, ...],
+    x: jax.Array,
+    pool: Callable[[jax.Array], jax.Array],
+) -> list[jax.Array]:
+    """Activations after the last convolution of each of VGG16's five blocks.
+
+    Args:
+      kernels, biases: of the 13 convolutions, as in `LpipsWeights`.
+      x: float32 [B, H, W, 3], normalized by ImageNet's mean and standard deviation.
+      pool: halves both sides, between two blocks; the network was trained with maxima.
+
+    Returns:
+      Five arrays, float32 [B, H_l, W_l, C_l] with 64, 128, 256, 512 and 512 channels.
+    """
+    layers = iter(zip(kernels, biases, strict=True))
+    activations = []
+    for num_convs in _VGG_BLOCKS:
+        if activations:
+            x = pool(x)
+        for _ in range(num_convs):
+            x = _conv_relu(x, *next(layers), padding=1)
+        activations.append(x)
+    return activations
 
 
 def _check_images(net: str, x: jax.Array) -> None:
@@ -172,19 +204,6 @@ def _alex_trunk(weights: LpipsWeights, x: jax.Array) -> list[jax.Array]:
     features.append(_conv_relu(_max_pool_3x3_stride_2(features[-1]), *layers[2], padding=1))
     features.append(_conv_relu(features[-1], *layers[3], padding=1))
     features.append(_conv_relu(features[-1], *layers[4], padding=1))
-    return features
-
-
-def _vgg_trunk(weights: LpipsWeights, x: jax.Array) -> list[jax.Array]:
-    """Activations after the last convolution of each of VGG16's five blocks."""
-    layers = iter(zip(weights.kernels, weights.biases, strict=True))
-    features = []
-    for num_convs in _VGG_BLOCKS:
-        if features:
-            x = _max_pool_2x2(x)
-        for _ in range(num_convs):
-            x = _conv_relu(x, *next(layers), padding=1)
-        features.append(x)
     return features
 
 
