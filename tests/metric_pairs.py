@@ -57,16 +57,15 @@ def shift_colors(image: np.ndarray) -> np.ndarray:
 
 
 def pairs() -> dict[str, Pair]:
-    """(image, reference) by name; both sides even and at least 162, one pair large enough to be
-    halved by FSIM and VSI."""
-    small, wide, tall = face(192, 224), coffee(176, 256), cat(208, 168)
-    large = skimage.data.astronaut()[:400, :448]
+    """(image, reference) by name; one pair is large enough to be halved by FSIM and VSI."""
+    person, cup, pet = face(176, 192), coffee(176, 192), cat(176, 192)
+    large = skimage.data.astronaut()[:384, :400]
     return {
-        "face in blocks": (quantize_blocks(small, 6), small),
-        "face with noise": (add_noise(small, 1, 24), small),
-        "coffee blurred": (blur(wide, 2), wide),
-        "coffee in coarse blocks": (quantize_blocks(wide, 24), wide),
-        "cat in other colors": (shift_colors(tall), tall),
-        "cat with faint noise": (add_noise(tall, 2, 4), tall),
+        "face in blocks": (quantize_blocks(person, 6), person),
+        "face with noise": (add_noise(person, 1, 24), person),
+        "coffee blurred": (blur(cup, 2), cup),
+        "coffee in coarse blocks": (quantize_blocks(cup, 24), cup),
+        "cat in other colors": (shift_colors(pet), pet),
+        "cat with faint noise": (add_noise(pet, 2, 4), pet),
         "large face blurred": (blur(large, 1), large),
     }

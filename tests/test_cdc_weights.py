@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcomp.cdc_weights import WeightsError, read_weights
+from diffcomp.cdc_weights import read_weights
+from diffcomp.torch_file import WeightsError
 
 GOLDEN = Path(__file__).parent / "golden" / "cdc"
 OMIT = object()

@@ -85,17 +85,29 @@ def appearance_change(image: np.ndarray, reference: np.ndarray) -> float:
     16 x 16; added over 4 directions and, with weights that favor the coarse, 5 scales; the root
     mean square over positions.
     """
-    spectra = [fft.fft2(each) for each in (image, reference)]
-    change = 0.0
-    for bank in _filters(*reference.shape):
-        for band, weight in zip(bank, _SCALE_WEIGHTS, strict=True):
-            magnitudes = (np.abs(fft.ifft2(each * band, workers=-1)) for each in spectra)
-            statistics = [block_statistics(each) for each in magnitudes]
-            deviation, skewness, kurtosis = (
-                np.abs(a - b) for a, b in zip(*statistics, strict=True)
-            )
-            change = change + weight * (deviation + 2 * skewness + kurtosis)
+    expected = _remembered_statistics(reference.tobytes(), reference.shape)
+    change = np.zeros_like(expected[0, 0, 0])
+    for found, wanted in zip(_statistics(image), expected, strict=True):
+        deviation, skewness, kurtosis = np.moveaxis(np.abs(found - wanted), 1, 0)
+        change += np.tensordot(_SCALE_WEIGHTS, deviation + 2 * skewness + kurtosis, 1)
     return _root_mean_square(spread_blocks(change, reference.shape))
+
+
+# A reference is compared with several images in a row.
+@functools.lru_cache(maxsize=1)
+def _remembered_statistics(pixels: bytes, shape: tuple[int, int]) -> np.ndarray:
+    return _statistics(np.frombuffer(pixels, np.float64).reshape(shape))
+
+
+def _statistics(plane: np.ndarray) -> np.ndarray:
+    """Deviation, skewness and kurtosis by block: [4 directions, 5 scales, 3, rows, columns]."""
+    spectrum = fft.fft2(plane)
+    return np.array(
+        [
+            [block_statistics(np.abs(fft.ifft2(spectrum * band, workers=-1))) for band in bank]
+            for bank in _filters(*plane.shape)
+        ]
+    )
 
 
 def _root_mean_square(values: np.ndarray) -> float:

@@ -60,7 +60,7 @@ def _normalize(
 
 
 def _enlarge(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Twice the size, cut to `shape`, by blurring between zeros; beyond the border pixels repeat."""
+    """Twice the size, cut to `shape`, by blurring between zeros; border pixels repeat."""
     padded = np.pad(plane, 1, mode="edge")
     spread = np.zeros([2 * n for n in padded.shape])
     spread[::2, ::2] = 4 * padded
