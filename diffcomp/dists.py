@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp.perceptual import Features, load_lpips, vgg_activations
+from diffcomp.perceptual import Features, load_lpips
+from diffcomp.vgg import vgg_activations
 
 MINIMUM_SIZE = 16  # pixels; four halvings leave one
 NUM_CHANNELS = (3, 64, 128, 256, 512, 512)  # of the image and of VGG16's five blocks

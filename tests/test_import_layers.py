@@ -23,8 +23,8 @@ LAYERS: list[dict[str, set[str]]] = [
     },
     {
         "array functions": {
-            "pixels", "quantization", "noise_schedule", "layers", "perceptual", "dists", "sampler",
-            "compilation_cache", "complexity", "cdc_layers",
+            "pixels", "quantization", "noise_schedule", "layers", "perceptual", "dists", "vgg",
+            "sampler", "compilation_cache", "complexity", "cdc_layers",
         },
     },
     {
@@ -46,6 +46,7 @@ LAYERS: list[dict[str, set[str]]] = [
             "evaluation.__init__", "evaluation.block_statistics", "evaluation.complex_wavelet",
             "evaluation.deep_features", "evaluation.distribution_distances",
             "evaluation.feature_similarity", "evaluation.gradient", "evaluation.inception",
+            "evaluation.inception_weights",
             "evaluation.information", "evaluation.log_gabor", "evaluation.metrics",
             "evaluation.most_apparent_distortion", "evaluation.normalized_laplacian",
             "evaluation.patches", "evaluation.planes", "evaluation.saliency",
@@ -70,7 +71,7 @@ OUTSIDE = {"configs", "launch", "tests"}
 
 # The sampler takes the network as a function, whatever layer a network comes from.
 NETWORKS = {
-    "layers", "perceptual", "dists", "transforms", "entropy_models", "score_network",
+    "layers", "perceptual", "dists", "vgg", "transforms", "entropy_models", "score_network",
     "cdc_layers", "cdc_transforms", "cdc_score_network",
 }  # fmt: skip
 
