@@ -102,14 +102,14 @@ def test_the_smallest_image_is_taken_and_a_smaller_one_refused(name):
 
 @pytest.mark.parametrize("name", METRICS)
 def test_sides_of_odd_length_are_taken(name):
-    reference = face(177, 191)
+    reference = face(185, 199)
     image = blur(reference, 1)
     odd, even = (
-        measure(name, image[None, :height, :width], reference[None, :height, :width])[0]
-        for height, width in ((177, 191), (176, 190))
+        measure(name, image[None, 4:bottom, 4:right], reference[None, 4:bottom, 4:right])[0]
+        for bottom, right in ((181, 195), (180, 194))
     )
     # The same face, a little less of it.
-    assert odd == pytest.approx(even, rel=0.02)
+    assert odd == pytest.approx(even, rel=0.1)
 
 
 @pytest.mark.parametrize("name", METRICS)

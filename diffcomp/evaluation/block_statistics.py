@@ -11,6 +11,8 @@ BLOCK, STEP = 16, 4  # pixels: side of a block, and the distance between two of 
 _CELLS = BLOCK // STEP
 _CELL_PIXELS = STEP * STEP
 _PIXELS = BLOCK * BLOCK
+# Deviation over mean below which a block counts as flat: what varies then is rounding.
+_FLAT = 1e-12
 
 
 def block_mean(plane: np.ndarray) -> np.ndarray:
@@ -52,7 +54,7 @@ def block_statistics(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
         m3 += k3 + d * (3 * k2 + dd)
         m4 += k4 + d * (4 * k3) + dd * (6 * k2 + dd)
     m2, m3, m4 = (each / _CELLS**2 for each in (m2, m3, m4))
-    flat = m2 == 0
+    flat = m2 <= (_FLAT * mean) ** 2
     safe = np.where(flat, 1, m2)
     skewness = np.where(flat, 0, m3 / safe**1.5)
     kurtosis = np.where(flat, 0, m4 / safe**2)
