@@ -1,7 +1,9 @@
 """Reads files of PyTorch without PyTorch and without executing anything.
 
 Such a file is a zip archive, not compressed: `<root>/data.pkl` is a pickle of nested dictionaries
-whose tensors name storages, and `<root>/data/<key>` holds the raw values of one storage. A pickle
+whose tensors name storages, and `<root>/data/<key>` holds the raw values of one storage. Before
+PyTorch 1.6 it was a sequence: pickles of a mark, a version, a description of the machine, the
+dictionaries and the list of storages, then those storages, each with its length first. A pickle
 is a program. The unpickler below knows the names that dictionaries of tensors need, gives each a
 harmless meaning of its own, and refuses every other; PyTorch's own functions are never called.
 """
@@ -14,7 +16,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -28,8 +30,17 @@ FLOATS = {
     "HalfStorage": "<f2",
     "BFloat16Storage": "<u2",
 }
-# Types that a file may hold elsewhere, as for a count of steps.
-OTHERS = {"LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"}
+# Types that a file may hold elsewhere, as for a count of steps, and the bytes of a value.
+OTHERS = {
+    "LongStorage": 8,
+    "IntStorage": 4,
+    "ShortStorage": 2,
+    "CharStorage": 1,
+    "ByteStorage": 1,
+    "BoolStorage": 1,
+}
+
+OLD_MARK, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001  # how files before PyTorch 1.6 begin
 
 
 class WeightsError(ValueError):
@@ -64,14 +75,14 @@ def read_tensors(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[st
     path = Path(path)
     with path.open("rb") as stream:
         start = stream.read(2)
-        if start[:1] == b"\x80":
+        if start != b"PK" and start[:1] != b"\x80":
             raise WeightsError(
-                f"{path} is in the format of PyTorch before 1.6, which is not read: open it with a"
-                " newer PyTorch and save it again."
+                f"{path} is no file of PyTorch: it does not begin as a zip archive or a pickle."
             )
-        if start != b"PK":
-            raise WeightsError(f"{path} is no file of PyTorch: it does not begin as a zip archive.")
+        stream.seek(0)
         try:
+            if start != b"PK":
+                return _read_sequence(stream, select)
             with zipfile.ZipFile(stream) as archive:
                 return _read_archive(archive, select)
         except WeightsError as error:
@@ -90,8 +101,60 @@ def _read_archive(
     order = f"{root}byteorder"  # absent in older files, which are little-endian
     if order in archive.namelist() and _read_entry(archive, order) != b"little":
         raise WeightsError("its values are not little-endian.")
-    tensors = select(_Unpickler(_read_entry(archive, entries[0])).unpickle())
-    return {name: _read_tensor(archive, root, name, value) for name, value in tensors.items()}
+
+    def find(name: str, storage: Storage, size: int) -> bytes:
+        entry = f"{root}data/{storage.key}"
+        if entry not in archive.namelist():
+            raise WeightsError(f"{name}: the archive has no entry {entry}.")
+        found = archive.getinfo(entry).file_size
+        if found != size:
+            raise WeightsError(f"{name}: {entry} has {found} bytes, not {size}.")
+        return _read_entry(archive, entry)
+
+    tensors = select(_Unpickler(io.BytesIO(_read_entry(archive, entries[0]))).unpickle())
+    return {name: _read_tensor(name, value, find) for name, value in tensors.items()}
+
+
+def _read_sequence(
+    stream: BinaryIO, select: Callable[[Any], dict[str, Any]]
+) -> dict[str, np.ndarray]:
+    """Of a file before PyTorch 1.6, read from its start."""
+    mark, version, machine = (_Unpickler(stream).unpickle() for _ in range(3))
+    if mark != OLD_MARK or version != OLD_VERSION or not isinstance(machine, dict):
+        raise WeightsError("it begins as a pickle, but not as one of PyTorch.")
+    if machine.get("little_endian") is not True:
+        raise WeightsError("its values are not little-endian.")
+    unpickler = _Unpickler(stream)
+    tensors = select(unpickler.unpickle())
+    known = unpickler.storages
+    keys = _Unpickler(stream).unpickle()
+    if not isinstance(keys, list) or not all(isinstance(k, str) and k in known for k in keys):
+        raise WeightsError("its list of storages names one that no tensor has.")
+    values = {key: _next_storage(stream, known[key]) for key in keys}
+
+    def find(name: str, storage: Storage, size: int) -> bytes:
+        if storage.key not in values:
+            raise WeightsError(f"{name}: the file has no storage {storage.key!r}.")
+        found = len(values[storage.key])
+        if found != size:
+            raise WeightsError(f"{name}: storage {storage.key!r} has {found} bytes, not {size}.")
+        return values[storage.key]
+
+    return {name: _read_tensor(name, value, find) for name, value in tensors.items()}
+
+
+def _next_storage(stream: BinaryIO, storage: Storage) -> bytes:
+    count = int.from_bytes(stream.read(8), "little")
+    if count != storage.count:
+        raise WeightsError(f"storage {storage.key!r} has {count} values, not {storage.count}.")
+    kind = storage.kind
+    size = count * (np.dtype(FLOATS[kind]).itemsize if kind in FLOATS else OTHERS[kind])
+    here = stream.tell()
+    # Looked up first: memory for as many bytes as are claimed would be taken to read them.
+    if stream.seek(0, io.SEEK_END) - here < size:
+        raise WeightsError(f"it ends within storage {storage.key!r}.")
+    stream.seek(here)
+    return stream.read(size)
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -103,8 +166,9 @@ def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
 class _Unpickler(pickle.Unpickler):
     """Builds dictionaries of `Tensor`; nothing that a pickle can name here has an effect."""
 
-    def __init__(self, data: bytes):
-        super().__init__(io.BytesIO(data))
+    def __init__(self, stream: BinaryIO):
+        super().__init__(stream)
+        self.storages: dict[str, Storage] = {}  # by key, each as first named
 
     def unpickle(self) -> Any:
         """Raises WeightsError for a pickle that is damaged or holds anything else."""
@@ -134,26 +198,32 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Storage:
         match pid:
-            case ("storage", str(kind), str(key), str(), int(count)):
-                return Storage(kind, key, count)
+            # The last was of use in the old format only, where it is None but for views.
+            case ("storage", str(kind), str(key), str(), int(count)) | (
+                "storage",
+                str(kind),
+                str(key),
+                str(),
+                int(count),
+                None,
+            ) if kind in FLOATS or kind in OTHERS:
+                storage = Storage(kind, key, count)
+                self.storages.setdefault(key, storage)
+                return storage
         raise WeightsError(f"data.pkl names a storage {pid!r}, which is not of PyTorch's form.")
 
 
-def _read_tensor(archive: zipfile.ZipFile, root: str, name: str, tensor: Any) -> np.ndarray:
+def _read_tensor(name: str, tensor: Any, find: Callable[[str, Storage, int], bytes]) -> np.ndarray:
+    """`find` returns the bytes of a storage; name and size are for its errors."""
     if not isinstance(tensor, Tensor) or not isinstance(tensor.storage, Storage):
         raise WeightsError(f"{name} is no tensor.")
-    kind, key, count = tensor.storage
+    kind, _, count = tensor.storage
     if kind not in FLOATS:
         raise WeightsError(f"{name} is of type {kind}; weights are {', '.join(FLOATS)}.")
     offset, shape, strides = _check_view(name, tensor, count)
 
-    dtype, entry = np.dtype(FLOATS[kind]), f"{root}data/{key}"
-    if entry not in archive.namelist():
-        raise WeightsError(f"{name}: the archive has no entry {entry}.")
-    found = archive.getinfo(entry).file_size
-    if found != count * dtype.itemsize:
-        raise WeightsError(f"{name}: {entry} has {found} bytes, not {count * dtype.itemsize}.")
-    values = np.frombuffer(_read_entry(archive, entry), dtype)
+    dtype = np.dtype(FLOATS[kind])
+    values = np.frombuffer(find(name, tensor.storage, count * dtype.itemsize), dtype)
     strides = tuple(stride * dtype.itemsize for stride in strides)
     view = np.ndarray(shape, dtype, values, offset * dtype.itemsize, strides)
     if kind == "BFloat16Storage":
