@@ -226,9 +226,7 @@ def test_bfloat16_networks_give_nearly_the_same_and_keep_float32_parameters(para
 def test_a_dtype_that_does_not_exist_is_refused(params, batch):
     train = dataclasses.replace(CONFIG.train, compute_dtype="float16")
     step = make_train_step(dataclasses.replace(CONFIG, train=train), stage("linear"), 0, MESH)
-    with pytest.raises(
-        ValueError, match="compute_dtype is 'float16'; it must be one of float32"
-    ):
+    with pytest.raises(ValueError, match="compute_dtype is 'float16'; it must be one of float32"):
         step(start(stage("linear"), params), batch)
 
 
