@@ -91,7 +91,7 @@ def test_the_source_is_not_changed_or_kept() -> None:
         (
             "zzz",
             0,
-            r"config.zzz is unknown; Config has: data, decode, loss, model, stages",
+            r"config.zzz is unknown; Config has: data, decode, loss, mesh, model, stages",
         ),
         ("stages.1.batchsize", 4, r"config.stages\[1\].batchsize is unknown; StageConfig .*batch"),
         ("model.latent_channels", 8.0, r"latent_channels is 8.0; it must be of type int"),
