@@ -1,4 +1,7 @@
-"""The command `diffcomp`: compress | decompress | info. Errors are one line and exit code 1."""
+"""The command `diffcomp`: compress | decompress | info | evaluate.
+
+Errors are one line and exit code 1.
+"""
 
 import argparse
 import contextlib
@@ -121,6 +124,11 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "info", info, "what a .dfc file holds")
     command.add_argument("input", help="a .dfc file")
+
+    # Its options only; what they start is imported when it runs.
+    from diffcomp.evaluation.command import add_parser
+
+    add_parser(commands)
     return parser
 
 
