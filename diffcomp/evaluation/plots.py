@@ -17,7 +17,6 @@ from diffcomp.evaluation.summary import Summary, higher_is_better, label
 # Okabe and Ito's colours, told apart also by the colour-blind; the models come first.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#555555")
 MARKERS = "osD^vPX*"
-QUOTED_COLOR = "#8a8a8a"
 # Text stays text in an SVG, and two runs give the same file.
 _STYLE = {
     "svg.fonttype": "none",
@@ -84,8 +83,9 @@ def _figure(
     for index, (codec, points) in enumerate(quoted_curves(quoted, name).items()):
         axes.plot(
             *zip(*points, strict=True),
-            color=QUOTED_COLOR,
-            marker=MARKERS[index % len(MARKERS)],
+            color=COLORS[index % len(COLORS)],
+            alpha=0.55,
+            marker=MARKERS[index // len(COLORS) % len(MARKERS)],
             markersize=3.5,
             linewidth=1,
             linestyle="--",

@@ -85,7 +85,7 @@ def page(data: Mapping[str, Any]) -> str:
         "DATA": text,
     }
     for name, part in parts.items():  # the data last: they may hold any text
-        filled = filled.replace(f"@@{name}@@", part, 1)
+        filled = filled.replace(f"@@{name}@@", part)
     return filled
 
 

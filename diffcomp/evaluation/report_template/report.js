@@ -2,7 +2,11 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const state = { metric: data.metrics.length ? data.metrics[0].name : null, hidden: new Set() };
+const state = {
+  metric: data.metrics.length ? data.metrics[0].name : null,
+  hidden: new Set(), // names of curves
+  last: null, // the picture on the right before another image was chosen
+};
 
 function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
@@ -34,8 +38,8 @@ function curves(metric) {
       .filter((p) => p.codec === codec.name && typeof p[metric] === "number")
       .map((p) => ({ x: p.bpp, y: p[metric], quality: p.quality })),
   }));
-  const quoted = Object.entries(data.quoted[metric] || {}).map(([name, points]) => ({
-    name: `${name} (quoted)`, color: "var(--quoted)", quoted: true,
+  const quoted = Object.entries(data.quoted[metric] || {}).map(([name, points], i) => ({
+    name: `${name} (quoted)`, color: data.colors[i % data.colors.length], quoted: true,
     points: points.map(([x, y]) => ({ x, y, quality: "" })),
   }));
   const all = [...measured, ...quoted].filter((curve) => curve.points.length);
@@ -106,9 +110,9 @@ function drawPlot() {
 function drawCurve(svg, curve, metric, x, y) {
   const path = curve.points.map((p, i) => `${i ? "L" : "M"}${x(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`);
   const dash = curve.quoted ? { "stroke-dasharray": "5 4" } : {};
-  draw(svg, "path", { d: path.join(""), fill: "none", style: `stroke:${curve.color}`, "stroke-width": curve.quoted ? 1.3 : 2.2, ...dash });
+  draw(svg, "path", { d: path.join(""), fill: "none", style: `stroke:${curve.color}`, "stroke-width": curve.quoted ? 1.3 : 2.2, opacity: curve.quoted ? 0.55 : 1, ...dash });
   for (const p of curve.points) {
-    draw(svg, "circle", { cx: x(p.x), cy: y(p.y), r: curve.quoted ? 2.5 : 4, style: `fill:${curve.color}` });
+    draw(svg, "circle", { cx: x(p.x), cy: y(p.y), r: curve.quoted ? 2.5 : 4, opacity: curve.quoted ? 0.55 : 1, style: `fill:${curve.color}` });
     const hit = draw(svg, "circle", { cx: x(p.x), cy: y(p.y), r: 11, class: "hit" });
     const text = `${rung(curve.name, p.quality)}\n${number(p.x)} bpp\n${metric.label}: ${number(p.y)}`;
     hit.addEventListener("pointermove", (event) => showTip(event, text));
@@ -131,7 +135,7 @@ function drawLegend(all) {
     swatch.setAttribute("width", 26);
     swatch.setAttribute("height", 10);
     const dash = curve.quoted ? { "stroke-dasharray": "5 4" } : {};
-    draw(swatch, "line", { x1: 0, x2: 26, y1: 5, y2: 5, "stroke-width": 2.2, style: `stroke:${curve.color}`, ...dash });
+    draw(swatch, "line", { x1: 0, x2: 26, y1: 5, y2: 5, "stroke-width": 2.2, opacity: curve.quoted ? 0.55 : 1, style: `stroke:${curve.color}`, ...dash });
     const button = element("button", { type: "button" }, swatch, curve.name);
     button.setAttribute("aria-pressed", String(!state.hidden.has(curve.name)));
     button.addEventListener("click", () => {
@@ -254,11 +258,12 @@ function nearest(codec, size) {
 function chosen() {
   const right = picture().decoded[Number($("right").value)] || null;
   const left = $("left").value;
-  return { right, left: left === ORIGINAL || !right ? null : nearest(left, right.row.bytes) };
+  const other = right && left && left !== ORIGINAL;
+  return { right, left: other ? nearest(left, right.row.bytes) : null };
 }
 
 function chooseImage() {
-  const before = chosen.last;
+  const before = state.last;
   const decoded = picture().decoded;
   options($("right"), decoded.map((d, i) => [String(i), `${rung(d.codec, d.quality)}, ${bytes(d.row.bytes)} bytes`]));
   const same = before ? decoded.findIndex((d) => d.codec === before.codec && d.quality === before.quality) : -1;
@@ -268,7 +273,7 @@ function chooseImage() {
 
 function chooseRight() {
   const { right } = chosen();
-  chosen.last = right;
+  state.last = right;
   const others = [...new Set(picture().decoded.map((d) => d.codec))].filter((c) => !right || c !== right.codec);
   options($("left"), [[ORIGINAL, "original"], ...others.map((c) => [c, `${c}, nearest in bytes`])], $("left").value);
   showPicture();
