@@ -1,6 +1,7 @@
 """The options of `diffcomp evaluate`. Nothing heavy is imported before it runs."""
 
 import argparse
+import sys
 
 EXTRA = "pip install 'diffcomp[evaluate]'"
 
@@ -73,7 +74,11 @@ def run(args: argparse.Namespace) -> None:
         report_megabytes=args.report_megabytes,
         out=args.out,
     )
-    found = evaluate.evaluate(config, restart=args.restart)
+    try:
+        found = evaluate.evaluate(config, restart=args.restart)
+    except KeyboardInterrupt:
+        print(f"The rows in {args.out} are kept; the same command continues.", file=sys.stderr)
+        raise
     if not args.quiet:
         evaluate.print_summary(found, args.out)
 

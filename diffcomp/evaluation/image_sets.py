@@ -106,7 +106,7 @@ def _tfds_builder(dataset: str, protocol: Protocol | None = None):  # noqa: ANN2
         hint = f", or give a folder with the images of {protocol.where}" if protocol else ""
         raise FileNotFoundError(
             f"{TFDS}{dataset} is not on this machine (looked in {builder.data_dir}). Prepare it "
-            f"with: python -m tensorflow_datasets.scripts.cli.main build {name}{hint}."
+            f"with: tfds build {name}{hint}."
         )
     if split not in builder.info.splits:
         splits = ", ".join(builder.info.splits)
