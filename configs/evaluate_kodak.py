@@ -2,7 +2,7 @@
 
     python launch/evaluate.py --config=configs/evaluate_kodak.py \
         --config.images="('/path/to/kodak',)" --config.out=report
-    python launch/evaluate.py --config=configs/evaluate_kodak.py:smoke ...   # two rungs, two metrics
+    python launch/evaluate.py --config=configs/evaluate_kodak.py:smoke ...  # two rungs, two metrics
 """
 
 from ml_collections import ConfigDict

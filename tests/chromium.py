@@ -77,7 +77,11 @@ class Page:
 
     def screenshot(self, box=None):
         """uint8 [H, W, 3]; `box` is a DOMRect of the window, as x, y, width, height."""
-        clip = {"clip": {**box, "scale": 1}} if box else {}
+        clip = {}
+        if box:
+            left, top = self.value("[window.scrollX, window.scrollY]")
+            box = {**box, "x": box["x"] + left, "y": box["y"] + top, "scale": 1}
+            clip = {"clip": box}
         data = self.call("Page.captureScreenshot", format="png", **clip)["data"]
         with Image.open(io.BytesIO(base64.b64decode(data))) as image:
             return np.array(image.convert("RGB"))

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 import skimage.data
+from PIL import Image
 
 # A shape that broadcasts by accident is an error.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -26,3 +27,20 @@ def photo() -> np.ndarray:
     crop = skimage.data.astronaut()[64:160, 160:288].copy()
     crop.setflags(write=False)
     return crop
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory, photo) -> Path:
+    """A folder with two images of different sizes and `report`, their finished evaluation."""
+    # Not before JAX has its settings.
+    from diffcomp import cli
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    for name, image in (("a", photo[:75, :101]), ("b", photo[:64, :120])):
+        Image.fromarray(image).save(folder / f"{name}.png")
+    options = ["--model", str(Path(__file__).parent / "golden" / "tiny_model"), "--steps", "1"]
+    options += ["--quality", "2,4,6,8", "--realism", "0,1", "--baselines", "jpeg,webp=5/30/60/90"]
+    options += ["--metrics", "psnr,lpips_alex", "--quiet", "--out", str(folder / "report")]
+    images = [str(folder / name) for name in ("a.png", "b.png")]
+    assert cli.main(["evaluate", *images, "--protocol", "kodak", "--published", *options]) == 0
+    return folder

@@ -71,7 +71,9 @@ def data_set(tmp_path_factory):
 
         def _info(self):
             features = {"hr": tfds.features.Image(), "image/filename": tfds.features.Text()}
-            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
 
         def _split_generators(self, dl_manager):
             return {"test": self._generate_examples()}

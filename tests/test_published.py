@@ -8,7 +8,12 @@ def test_kodaks_figures():
     points = published.load("kodak")
     codecs = {point.codec for point in points}
     assert {"HiFiC", "MS-ILLM", "CDC (third party)", "VTM (CompressAI's)"} <= codecs
-    limits = {"psnr": (15, 45), "ms_ssim": (0.6, 1), "lpips_alex": (0.01, 0.6), "dists": (0.01, 0.4)}
+    limits = {
+        "psnr": (15, 45),
+        "ms_ssim": (0.6, 1),
+        "lpips_alex": (0.01, 0.6),
+        "dists": (0.01, 0.4),
+    }
     for point in points:
         assert point.source and point.values and 0.005 < point.bpp < 1
         for name, value in point.values.items():

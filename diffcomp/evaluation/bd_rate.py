@@ -7,9 +7,9 @@ of average PSNR differences between RD-curves", VCEG-M33, 2001; the computation 
 """
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 
+import bjontegaard
 import numpy as np
 
 METHOD = "pchip"
@@ -49,9 +49,17 @@ def bd_rate(
     share = max(high - low, 0) / (max(anchor_value[-1], value[-1]) - min(anchor_value[0], value[0]))
     if not share:
         return BdRate(None, None, None, 0.0, "the curves have no quality in common")
-    percent = _percent(anchor_rate, anchor_value, rate, value)
+    percent = bjontegaard.bd_rate(
+        anchor_rate,
+        anchor_value,
+        rate,
+        value,
+        method=METHOD,
+        require_matching_points=False,
+        min_overlap=0,
+    )
     bounds = (low, high) if higher_is_better else (-high, -low)
-    return BdRate(percent, float(bounds[0]), float(bounds[1]), float(share), "")
+    return BdRate(float(percent), float(bounds[0]), float(bounds[1]), float(share), "")
 
 
 def _fault(rate: np.ndarray, value: np.ndarray) -> str:
@@ -64,13 +72,3 @@ def _fault(rate: np.ndarray, value: np.ndarray) -> str:
         at = worse[0]
         return f"not monotone in rate: no better at {rate[at + 1]:.3f} than at {rate[at]:.3f} bpp"
     return ""
-
-
-def _percent(*curves: np.ndarray) -> float:
-    with warnings.catch_warnings():
-        # The package loads the plotting library for a function that is not used here.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import bjontegaard
-    return float(
-        bjontegaard.bd_rate(*curves, method=METHOD, require_matching_points=False, min_overlap=0)
-    )

@@ -1,9 +1,10 @@
 """The options of `diffcomp evaluate`. Nothing heavy is imported before it runs."""
 
 import argparse
+import importlib.util
 import sys
 
-EXTRA = "pip install 'diffcomp[evaluate]'"
+PACKAGES = ("matplotlib", "bjontegaard")  # of the extra that no evaluation does without
 
 
 def add_parser(commands) -> None:  # noqa: ANN001
@@ -49,10 +50,12 @@ def add_parser(commands) -> None:  # noqa: ANN001
 
 def run(args: argparse.Namespace) -> None:
     """Evaluates and prints the table."""
-    try:
-        from diffcomp.evaluation import evaluate
-    except ModuleNotFoundError as error:
-        raise ImportError(f"diffcomp evaluate needs {error.name}: {EXTRA}") from error
+    for package in PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise ImportError(
+                f"diffcomp evaluate needs {package}: pip install 'diffcomp[evaluate]'"
+            )
+    from diffcomp.evaluation import evaluate
 
     config = evaluate.EvaluateConfig(
         images=tuple(args.images),
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
         out=args.out,
     )
     try:
-        found = evaluate.evaluate(config, restart=args.restart)
+        found = evaluate.evaluate(config, restart=args.restart, progress=not args.quiet)
     except KeyboardInterrupt:
         print(f"The rows in {args.out} are kept; the same command continues.", file=sys.stderr)
         raise

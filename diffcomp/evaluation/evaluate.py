@@ -45,7 +45,7 @@ class EvaluateConfig:
     out: str
 
 
-def evaluate(config: EvaluateConfig, restart: bool = False) -> Summary:
+def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = True) -> Summary:
     """Measures what is missing in `config.out` and writes all outputs there.
 
     Raises ValueError, ImportError or OSError, before anything is measured, for what cannot be
@@ -62,7 +62,7 @@ def evaluate(config: EvaluateConfig, restart: bool = False) -> Summary:
     out = Path(config.out)
     settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in coders})
     rows = RowFile(out, settings, restart)
-    measured = runner.run(images, coders, names, rows, workers)
+    measured = runner.run(images, coders, names, rows, workers, progress)
     chosen = {key: row for key, row in rows.rows.items() if key[0] in measured}
     sets, set_notes = set_distances.measure(images, coders, config, rows)
     points = summary.summarize(chosen, {c.name: c.qualities for c in coders}, names, sets)

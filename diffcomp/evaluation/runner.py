@@ -57,17 +57,23 @@ def stream_path(folder: Path, coder: Coder, quality: float, image: str) -> Path:
 
 
 def run(
-    images: ImageSet, coders: Sequence[Coder], names: Sequence[str], rows: RowFile, workers: int
+    images: ImageSet,
+    coders: Sequence[Coder],
+    names: Sequence[str],
+    rows: RowFile,
+    workers: int,
+    show: bool = True,
 ) -> list[str]:
     """Makes the rows that are not there yet; `names` are of metrics. Returns the images' names.
 
+    `show` draws a bar of progress on stderr, if that is a terminal.
     A KeyboardInterrupt is passed on after the running jobs' rows are written.
     """
     measured: list[str] = []
     total = images.size() * sum(len(coder.qualities) for coder in coders)
     jobs = _jobs(images, coders, rows, measured)
     pending: dict[Future, Job] = {}
-    with _progress(total) as progress, ThreadPoolExecutor(workers) as pool:
+    with _progress(show) as progress, ThreadPoolExecutor(workers) as pool:
         task = progress.add_task("measuring", total=total, completed=0)
         interrupted = True
         try:
@@ -168,13 +174,14 @@ def _reason(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _progress(total: int) -> Progress:
+def _progress(show: bool) -> Progress:
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=total == 0,
+        console=console,
+        disable=not (show and console.is_terminal),
         transient=True,
     )
