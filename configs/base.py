@@ -5,6 +5,8 @@
     python launch/train.py --config=configs/base.py:smoke ...   # a minute on a laptop
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 NETWORKS = ("context_decoder/residual", "context_conditioning")
@@ -16,7 +18,9 @@ ENCODER = ("hyperprior/analysis/residual", "hyperprior/conditioning")
 def get_config(variant: str = "") -> ConfigDict:
     """`variant` is "" or "smoke" (a few steps of every stage on tiny networks)."""
     config = ConfigDict({"model": model(), "loss": loss(), "data": data(), "train": train()})
+    config.mesh = mesh()
     config.stages = stages()
+    config.decode = decode()
     if variant == "smoke":
         shrink(config)
     elif variant:
@@ -27,6 +31,8 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def model() -> ConfigDict:
     m = ConfigDict()
+    # The networks of this project's own model.
+    m.architecture = "base"
     # Channels of y, principal components of 16x16x3 patches at the start.
     m.latent_channels = 256
     # Channels of z.
@@ -52,6 +58,8 @@ def model() -> ConfigDict:
 
 def loss() -> ConfigDict:
     c = ConfigDict()
+    # The loss of these networks.
+    c.architecture = "base"
     # Weight of distortion at quality 1 and 8, bits per pixel per unit of mse (0..255).
     c.lmbda_low = 0.00015
     c.lmbda_high = 0.012
@@ -74,18 +82,27 @@ def loss() -> ConfigDict:
 
 def data() -> ConfigDict:
     c = ConfigDict()
-    # Photographs to train on: folder:PATH, searched with its sub-folders.
+    # Photographs to train on: folder:PATH, searched with its sub-folders, or tfds:NAME/SPLIT, a
+    # prepared TFDS data set (tfds:coco/2017/train, tfds:div2k/bicubic_x2/train[:90%]). Several
+    # are joined by "," or "+".
     c.train = ""
     # Photographs to validate on, likewise; none if empty.
     c.validation = ""
+    # Folder of TFDS data sets; if empty, TFDS_DATA_DIR or the default of TFDS.
+    c.tfds_dir = ""
     # Images with a shorter side than this are left out, pixels.
     c.min_side = 128
-    # Crops of an image per epoch and megapixel.
+    # Range of the random factor by which an image is made smaller before it is cropped, though
+    # never below the crop; (1.0, 1.0) is off.
+    c.downscale = (1.0, 1.0)
+    # Crops of an image per epoch and megapixel; one per image for TFDS data sets.
     c.crops_per_megapixel = 32.0
-    # Keep decoded images in memory (3 bytes per pixel of the data set).
+    # Keep decoded images in memory (3 bytes per pixel of the data set, in each worker process).
     c.cache_decoded = True
-    # Threads that read and crop.
+    # Threads that read and crop, in each worker process if there are any.
     c.threads = 2
+    # Processes that read and crop; 0 leaves it to threads of the training process.
+    c.workers = 0
     # Seed of order, crops and flips.
     c.seed = 0
     return c
@@ -95,14 +112,23 @@ def train() -> ConfigDict:
     c = ConfigDict()
     # Seed of initialisation, noise and conditions.
     c.seed = 0
+    # Exported model to start from, a folder or a shipped model's name; if empty, random networks
+    # around the principal components of the training images.
+    c.init = ""
     # 16x16 patches from which the principal components are computed.
     c.klt_patches = 200_000
+    # Type in which the networks compute: "float32" or "bfloat16" (hyperprior and losses: float32).
+    c.compute_dtype = "float32"
     # Gradients of a larger norm are scaled down to it.
     c.clip_norm = 1.0
     # Adam's decay of second moments.
     c.adam_b2 = 0.99
-    # Decay per step of the weight average (warmed up from 0).
+    # Largest decay of the weight average.
     c.average_decay = 0.999
+    # Steps between its updates.
+    c.average_every = 1
+    # At its n-th update the decay is at most 1 - (1 + n)^-power.
+    c.average_power = 0.75
     # Steps between log lines.
     c.log_every = 100
     # Steps between validations.
@@ -111,74 +137,102 @@ def train() -> ConfigDict:
     c.checkpoint_minutes = 5.0
     # Checkpoints that are kept.
     c.keep_checkpoints = 2
+    # Step at which a profile is taken, and for how many steps; none if 0.
+    c.profile_start = 100
+    c.profile_steps = 0
+    return c
+
+
+def mesh() -> ConfigDict:
+    c = ConfigDict()
+    # Devices that share out a batch only; -1: all that are left.
+    c.data = -1
+    # Devices that also share out parameters, averages and the optimiser's state.
+    c.fsdp = 1
+    return c
+
+
+def decode() -> ConfigDict:
+    c = ConfigDict()
+    # Calls of the score network when a file is decoded, unless told otherwise.
+    c.steps = 2
+    # Deviation of the starting noise, 0 to 1; 0 is deterministic.
+    c.gamma = 0.0
     return c
 
 
 def stages() -> tuple[ConfigDict, ...]:
-    """Each stage starts from the weight average of the one before.
-
-    objective: which loss (see losses.py). batch x crop x crop pixels per step. The rate warms up
-    linearly over `warmup` steps to learning_rate, then falls by a cosine to final_rate times that.
-    multipliers: parameters by path prefix, and the factor on their rate; all others are frozen.
-    """
+    """Each stage starts from the weight average of the one before."""
     return (
-        ConfigDict(
-            dict(
-                name="linear",
-                objective="linear",
-                steps=4_000,
-                batch=24,
-                crop=128,
-                learning_rate=1e-3,
-                warmup=100,
-                final_rate=0.1,
-                multipliers=dict.fromkeys(CODING, 1.0) | {"hyperprior/log2_gain": 1.0},
-            )
+        stage(
+            name="linear",
+            objective="linear",
+            steps=4_000,
+            batch=24,
+            warmup=100,
+            final_rate=0.1,
+            multipliers=dict.fromkeys(CODING, 1.0) | {"hyperprior/log2_gain": 1.0},
         ),
-        ConfigDict(
-            dict(
-                name="context",
-                objective="context",
-                steps=8_000,
-                batch=16,
-                crop=64,
-                learning_rate=1e-3,
-                warmup=200,
-                final_rate=0.2,
-                multipliers=dict.fromkeys(NETWORKS, 1.0),
-            )
+        stage(
+            name="context",
+            objective="context",
+            steps=8_000,
+            batch=16,
+            crop=64,
+            final_rate=0.2,
+            multipliers=dict.fromkeys(NETWORKS, 1.0),
         ),
-        ConfigDict(
-            dict(
-                name="score",
-                objective="decoder",
-                steps=1_500,
-                batch=8,
-                crop=128,
-                learning_rate=1e-3,
-                warmup=200,
-                final_rate=0.3,
-                multipliers=dict.fromkeys(SCORE, 1.0),
-            )
+        stage(
+            name="score",
+            objective="decoder",
+            steps=1_500,
+            multipliers=dict.fromkeys(SCORE, 1.0),
         ),
-        ConfigDict(
-            dict(
-                name="joint",
-                objective="joint",
-                steps=4_200,
-                batch=8,
-                crop=128,
-                learning_rate=3e-4,
-                warmup=300,
-                final_rate=0.05,
-                # The linear path stays as it is: its entries are as small as a component's spread,
-                # and Adam moves every entry alike.
-                multipliers=dict.fromkeys(SCORE + NETWORKS + ENCODER, 1.0)
-                | dict.fromkeys(CODING, 0.3)
-                | {"hyperprior/log2_gain": 0.3},
-            )
+        stage(
+            name="joint",
+            objective="joint",
+            steps=4_200,
+            learning_rate=3e-4,
+            warmup=300,
+            final_rate=0.05,
+            # The linear path stays as it is: its entries are as small as a component's spread,
+            # and Adam moves every entry alike.
+            multipliers=dict.fromkeys(SCORE + NETWORKS + ENCODER, 1.0)
+            | dict.fromkeys(CODING, 0.3)
+            | {"hyperprior/log2_gain": 0.3},
         ),
     )
+
+
+def stage(**changes: Any) -> ConfigDict:
+    """A stage with these fields, the others as here."""
+    c = ConfigDict()
+    # What log lines and metrics call it.
+    c.name = ""
+    # Which loss; see losses.py.
+    c.objective = ""
+    # Steps of the optimiser.
+    c.steps = 1_000
+    # Crops per step, on all devices together.
+    c.batch = 8
+    # Micro-batches in a row that make a step's gradient: for batches that do not fit in memory.
+    c.accumulate = 1
+    # Side of a crop, pixels; a multiple of 64.
+    c.crop = 128
+    # Adam's rate.
+    c.learning_rate = 1e-3
+    # Steps over which it rises from 0.
+    c.warmup = 200
+    # How it falls to final_rate times that: "cosine", at the stage's end, or "stairs", by
+    # stair_factor every stair_steps.
+    c.schedule = "cosine"
+    c.final_rate = 0.3
+    c.stair_steps = 1_000
+    c.stair_factor = 1.0
+    # Parameters by path prefix, and the factor on their rate; all others are frozen.
+    c.multipliers = {}
+    c.update(changes)
+    return c
 
 
 def shrink(config: ConfigDict) -> None:

@@ -19,7 +19,8 @@ Where to read, from a photograph to its file and back:
     diffusion sampling                         sampler.py (noise_schedule)
     networks                                   model.py (transforms, hyperprior, score_network)
     the published networks and weights         cdc_model.py, cdc_import.py
-    training                                   train_loop.py (losses, train_step, input_pipeline)
+    training                                   train_loop.py (losses, train_step)
+    training images                            input_pipeline.py (crop_slots, image_sources)
 
 Names used everywhere:
 

@@ -9,7 +9,9 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class CdcConfig:
-    """Raises ValueError for a value that is not among the choices."""
+    """The networks and the diffusion. Raises ValueError for a value not among the choices."""
+
+    ARCHITECTURE = "cdc"  # no field: tells the alternatives of a union apart
 
     width: int  # channels of the widest resolution; all others are multiples of it
     context_channels: int  # of the context map at full resolution
@@ -22,15 +24,9 @@ class CdcConfig:
     time_input: str  # while sampling: "index" / training_steps, or "step" number / steps
 
     def __post_init__(self) -> None:
-        choices = {
-            "prediction": ("x0", "eps"),
-            "schedule": ("cosine", "linear"),
-            "time_input": ("index", "step"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                text = " or ".join(allowed)
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {text}.")
+        _check_choice("prediction", self.prediction, ("x0", "eps"))
+        _check_choice("schedule", self.schedule, ("cosine", "linear"))
+        _check_choice("time_input", self.time_input, ("index", "step"))
         for name in ("width", "context_channels", "training_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
@@ -59,6 +55,29 @@ class CdcConfig:
     def context_widths(self) -> tuple[int, ...]:
         """Channels of the context maps at 1/1, 1/2, 1/4 and 1/8."""
         return (self.context_channels, *self.compressor_widths[:-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class CdcLossConfig:
+    """The published training loss; see `cdc_losses`. Raises ValueError for an unknown `error`."""
+
+    ARCHITECTURE = "cdc"
+
+    lmbda: float  # weight of the rate, in bits per pixel
+    warmup_lmbda: float  # the same in the high-rate warm-up
+    warmup_steps: int  # of the high-rate warm-up
+    rho: float  # weight of LPIPS; 1 - rho is that of the prediction's error
+    lpips_net: str  # "vgg" or "alex"
+    error: str  # of the prediction: "squared" or "absolute"
+    largest_weight: float  # of the error, which is weighted by the signal-to-noise ratio; 0: by 1
+
+    def __post_init__(self) -> None:
+        _check_choice("error", self.error, ("squared", "absolute"))
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; it must be {' or '.join(allowed)}.")
 
 
 XPARAM = CdcConfig(

@@ -5,6 +5,7 @@ the parameter has row, column, input, output. A 1 is an axis of length one that 
 """
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from diffcomp.cdc_config import EPSILONPARAM, XPARAM, CdcConfig
-from diffcomp.cdc_model import cdc_shapes
 from diffcomp.cdc_weights import WeightsError, read_weights
+from diffcomp.config import DecodeConfig
+from diffcomp.exported_model import ExportedModel, export
+from diffcomp.model import param_shapes
 
 Weights = dict[str, np.ndarray]  # by published name
 Params = dict[str, np.ndarray]  # by path such as "analysis/blocks_0/conv1/kernel"
@@ -80,11 +83,34 @@ _MODULES: tuple[tuple[str, str, Members], ...] = (
 _WIDTH, _CONTEXT_CHANNELS = "score_network/time_out/bias", "context_decoder/ups_3/bias"
 
 
-def load_cdc(path: Path) -> tuple[CdcConfig, Params]:
-    """A published file of weights -> configuration and parameters. Raises WeightsError, OSError."""
+# Steps: the paper's for x, the released test code's for the noise. Gamma: the released test code's.
+DECODE = {"x0": DecodeConfig(steps=17, gamma=0.8), "eps": DecodeConfig(steps=200, gamma=0.8)}
+
+
+def load_cdc(path: Path, config: CdcConfig | None = None) -> tuple[CdcConfig, Params]:
+    """A published file of weights -> configuration and parameters.
+
+    Without a configuration it is inferred. Raises WeightsError, OSError.
+    """
     weights = read_weights(path)
-    config = infer_config(weights)
+    config = config or infer_config(weights)
     return config, to_params(weights, config)
+
+
+def import_cdc(path: Path, name: str = "", config: CdcConfig | None = None) -> ExportedModel:
+    """A published file of weights as an exported model; `name` defaults to the file's.
+
+    Its weights are kept exactly; its coding part is derived here. Raises as `load_cdc`.
+    """
+    config, params = load_cdc(path, config)
+    card = {
+        "source": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "paper": "Yang and Mandt, Lossy Image Compression with Conditional Diffusion Models",
+        "licence": "that of the file",
+    }
+    decode = DECODE[config.prediction]
+    return export(name or path.stem, config, params, card, decode, exact=True)
 
 
 def infer_config(weights: Weights) -> CdcConfig:
@@ -110,7 +136,7 @@ def to_params(weights: Weights, config: CdcConfig) -> Params:
 
     Raises WeightsError that lists all names which are missing, surplus or of the wrong shape.
     """
-    shapes = cdc_shapes(config)
+    shapes = _shapes(config)
     expected = _published_shapes(shapes, config)
     found = {name: value.shape for name, value in weights.items()}
     faults = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
@@ -128,7 +154,11 @@ def to_params(weights: Weights, config: CdcConfig) -> Params:
 
 def published_shapes(config: CdcConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every published tensor of a model of this configuration, by published name."""
-    return _published_shapes(cdc_shapes(config), config)
+    return _published_shapes(_shapes(config), config)
+
+
+def _shapes(config: CdcConfig) -> dict[str, tuple[int, ...]]:
+    return {path: value.shape for path, value in param_shapes(config).items()}
 
 
 def _published_shapes(

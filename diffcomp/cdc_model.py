@@ -10,7 +10,6 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict
 from jax import Array
 
 from diffcomp.cdc_config import CdcConfig
@@ -24,18 +23,20 @@ from diffcomp.cdc_transforms import (
     CdcHyperSynthesis,
 )
 from diffcomp.entropy_models import FactorizedPrior, gaussian_bits
-from diffcomp.hyperprior import Latents, Rate
-from diffcomp.model import FlatParams
-from diffcomp.noise_schedule import SampleGrid, alpha_bar_at, x0_from_eps
-from diffcomp.quantization import lower_bound, ste_round
-from diffcomp.sampler import DenoiseFn
+from diffcomp.hyperprior import Latents, Rate, sum_per_image
+from diffcomp.noise_schedule import x0_from_eps
+from diffcomp.quantization import add_uniform_noise, lower_bound, ste_round
 
 MIN_SCALE = 0.1  # the published lower bound of the scale of y
 MAX_BITS = -math.log2(1e-9)  # of one symbol: the published floor of its probability
 
 
 class CdcModel(nn.Module):
-    """Call its methods by `model.apply(variables, ..., method="encode")`."""
+    """Call its methods by `model.apply(variables, ..., method="encode")`.
+
+    It has the methods of `CompressionModel`. One set of weights has one rate and no realism knob,
+    so `quality` and `realism` are there for the interface alone.
+    """
 
     config: CdcConfig
 
@@ -49,15 +50,16 @@ class CdcModel(nn.Module):
         self.context_decoder = CdcContextDecoder(self.config)
         self.score_network = CdcScoreNetwork(self.config)
 
-    def __call__(self, x: Array, time: Array, alpha_bar: Array) -> Array:
+    def __call__(self, x: Array, quality: Array, realism: Array, t: Array, key: Array) -> Array:
         """Touches every parameter, for initialisation: x and x_t alike, one denoising step."""
-        rate = self.rate(self.encode(x))
-        terms = self.context_terms(self.decode_context(rate.y_hat))
-        return self.denoise(x, time, alpha_bar, terms)
+        rate = self.noisy_rate(self.encode(x, quality), quality, key)
+        terms = self.decode_context(rate.y_hat, quality)
+        return self.denoise(x, t, t, terms, quality, realism)
 
-    def encode(self, x: Array) -> Latents:
+    def encode(self, x: Array, quality: Array) -> Latents:
         """x [B, H, W, 3] in [-1, 1], H and W multiples of 64 -> y, z."""
-        y = self.analysis(x)
+        del quality
+        y = self.analysis(x).astype(x.dtype)
         return Latents(y=y, z=self.hyper_analysis(y))
 
     def quantize_z(self, z: Array) -> Array:
@@ -70,62 +72,66 @@ class CdcModel(nn.Module):
         mean, scale = self.hyper_synthesis(z_hat)
         return mean, lower_bound(scale, MIN_SCALE)
 
-    def rate(self, latents: Latents) -> Rate:
+    def rate(self, latents: Latents, quality: Array) -> Rate:
         """Rounds y and z and estimates the bits of the integers by the published formulas."""
+        del quality
         z_hat = self.quantize_z(latents.z)
         mean, scale = self.entropy_parameters(z_hat)
         symbols = ste_round(latents.y - mean)
-        bits_y = jnp.minimum(gaussian_bits(symbols, scale, MIN_SCALE), MAX_BITS)
-        bits_z = self.prior(z_hat)
-        return Rate(
-            y_hat=mean + symbols,
-            bits_y=jnp.sum(bits_y, axis=(1, 2, 3)),
-            bits_z=jnp.sum(bits_z, axis=(1, 2, 3)),
-        )
+        return self._rate(mean + symbols, symbols, scale, z_hat)
 
-    def decode_context(self, y_hat: Array) -> CdcContextMaps:
+    def noisy_rate(self, latents: Latents, quality: Array, key: Array) -> Rate:
+        """The same for training: uniform noise in place of rounding in the bits, not in y_hat."""
+        del quality
+        key_y, key_z = jax.random.split(key)
+        mean, scale = self.entropy_parameters(self.quantize_z(latents.z))
+        y_hat = mean + ste_round(latents.y - mean)
+        v = add_uniform_noise(latents.y, key_y) - mean
+        return self._rate(y_hat, v, scale, add_uniform_noise(latents.z, key_z))
+
+    def _rate(self, y_hat: Array, v: Array, scale: Array, z_observed: Array) -> Rate:
+        """v is what is coded of y, less its mean."""
+        bits_y = jnp.minimum(gaussian_bits(v, scale, MIN_SCALE), MAX_BITS)
+        bits_z = self.prior(z_observed)
+        return Rate(y_hat=y_hat, bits_y=sum_per_image(bits_y), bits_z=sum_per_image(bits_z))
+
+    def median_logits(self) -> Array:
+        """Logit of the prior's cumulative distribution at the medians, [C]: 0 when these fit."""
+        return self.prior.logits(self.medians)
+
+    def context_maps(self, y_hat: Array) -> CdcContextMaps:
         """y_hat [B, H/16, W/16, C] -> the context maps, from the one at full resolution on."""
         return self.context_decoder(y_hat)
 
-    def context_terms(self, context: CdcContextMaps) -> tuple[ContextTerms, ...]:
-        """Context maps -> what `denoise` takes, their part in the score network's convolutions."""
-        return self.score_network.terms(context)
+    def decode_context(self, y_hat: Array, quality: Array) -> tuple[ContextTerms, ...]:
+        """y_hat -> what `denoise` takes: the maps' part in the score network's convolutions."""
+        del quality
+        return self.score_network.terms(self.context_maps(y_hat))
+
+    def predict(self, x_t: Array, t: Array, terms: tuple[ContextTerms, ...]) -> Array:
+        """What the score network says: of x_0, or of the noise, by `config.prediction`."""
+        return self.score_network(x_t, t, terms).astype(x_t.dtype)
 
     def denoise(
-        self, x_t: Array, time: Array, alpha_bar: Array, terms: tuple[ContextTerms, ...]
+        self,
+        x_t: Array,
+        t: Array,
+        alpha_bar: Array,
+        context: tuple[ContextTerms, ...],
+        quality: Array,
+        realism: Array,
     ) -> Array:
-        """One call of the score network: x_t [B, H, W, 3], time and alpha_bar [B] -> x_0 estimate.
+        """One call of the score network: x_t [B, H, W, 3], t and alpha_bar [B] -> x_0 estimate.
 
         The estimate follows from the predicted noise or is predicted itself. Where it is clipped
         the published sampler recomputes the noise from it, and so does `sampler.ddim` always.
         """
-        x0 = self.score_network(x_t, time, terms)
-        if self.config.prediction == "eps":
-            x0 = x0_from_eps(x_t, x0, alpha_bar[:, None, None, None])
+        del quality, realism
+        x0 = self.x0_estimate(self.predict(x_t, t, context), x_t, alpha_bar)
         return jnp.clip(x0, -1, 1) if self.config.clip else x0
 
-
-def denoise_fn(
-    config: CdcConfig, variables: dict, terms: tuple[ContextTerms, ...], grid: SampleGrid
-) -> DenoiseFn:
-    """The function that `sampler.ddim` walks down `grid` (of `published_grid`) with."""
-    model = CdcModel(config)
-
-    def denoise(x_t: Array, t: Array) -> Array:
-        time, alpha_bar = (jnp.full(x_t.shape[:1], v) for v in (t, alpha_bar_at(grid, t)))
-        return model.apply(variables, x_t, time, alpha_bar, terms, method="denoise")
-
-    return denoise
-
-
-def init_cdc_params(config: CdcConfig, key: Array) -> FlatParams:
-    """Random parameters of the model, by path such as "analysis/blocks_0/conv1/kernel"."""
-    half, x = jnp.full((1,), 0.5), jnp.zeros((1, 64, 64, 3))
-    variables = CdcModel(config).init(key, x, half, half)
-    return flatten_dict(variables["params"], sep="/")
-
-
-def cdc_shapes(config: CdcConfig) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter, by path; computes none."""
-    params = jax.eval_shape(lambda: init_cdc_params(config, jax.random.key(0)))
-    return {path: value.shape for path, value in params.items()}
+    def x0_estimate(self, prediction: Array, x_t: Array, alpha_bar: Array) -> Array:
+        """The image that a prediction at level alpha_bar [B] means."""
+        if self.config.prediction == "x0":
+            return prediction
+        return x0_from_eps(x_t, prediction, alpha_bar[:, None, None, None])

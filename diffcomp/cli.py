@@ -1,4 +1,4 @@
-"""The command `diffcomp`: compress | decompress | info | evaluate.
+"""The command `diffcomp`: compress, decompress, info, import-cdc, evaluate.
 
 Errors are one line and exit code 1.
 """
@@ -6,6 +6,7 @@ Errors are one line and exit code 1.
 import argparse
 import contextlib
 import logging
+import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -81,11 +82,36 @@ def info(args: argparse.Namespace) -> None:
     print(f"size      {found.width} x {found.height} pixels")
     print(f"model     {codec.model_names().get(found.fingerprint, 'unknown')}", end="")
     print(f" (fingerprint {found.fingerprint:08x})")
-    print(f"quality   {found.quality:g}")
+    print(f"quality   {'one rate' if found.quality is None else f'{found.quality:g}'}")
     for name in ("header", "z", "y"):
         bits = getattr(found, f"{name}_bits")
         print(f"{name:9s} {bits} bits, {bits / pixels:.4f} bpp")
     print(f"file      {len(data)} bytes, {found.bpp:.4f} bpp")
+
+
+def import_cdc(args: argparse.Namespace) -> None:
+    """Published weights -> folder of an exported model."""
+    from diffcomp import cdc_import, exported_model
+
+    output = Path(args.output)
+    exported_model.check_target(output)
+    config = _published_config(args.config) if args.config else None
+    with _progress(args, f"importing {args.input}"):
+        model = cdc_import.import_cdc(Path(args.input), args.name, config)
+        exported_model.save(model, output)
+    values = sum(value.size for value in model.params.values())
+    _say(args, f"{output}: model {model.name}, {values / 1e6:.1f} M parameters")
+
+
+def _published_config(path: str):  # noqa: ANN202
+    """The `model` of a configuration file; ValueError unless it is of the published networks."""
+    from diffcomp.cdc_config import CdcConfig
+    from diffcomp.config import Config, from_mapping
+
+    config = from_mapping(Config, runpy.run_path(path)["get_config"]()).model
+    if not isinstance(config, CdcConfig):
+        raise ValueError(f"{path} has architecture {config.ARCHITECTURE!r}; it must be 'cdc'.")
+    return config
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,9 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--quality",
         type=float,
-        default=DEFAULT_QUALITY,
         metavar="Q",
-        help=f"real number from {MIN_QUALITY:g} to {MAX_QUALITY:g} (default: %(default)g)",
+        help=f"real number from {MIN_QUALITY:g} to {MAX_QUALITY:g} (default: {DEFAULT_QUALITY:g})",
     )
     command.add_argument(
         "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
@@ -125,6 +150,14 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "info", info, "what a .dfc file holds")
     command.add_argument("input", help="a .dfc file")
 
+    text = "weights of the published model -> exported model"
+    command = _command(commands, "import-cdc", import_cdc, text)
+    command.add_argument("input", help="a released .pt file, xparam or epsilonparam")
+    command.add_argument("output", help="folder to write, for --model")
+    command.add_argument("--config", metavar="FILE", help="its configuration (default: inferred)")
+    command.add_argument("--name", default="", help="name of the model (default: the file's)")
+    _add_quiet(command)
+
     # Its options only; what they start is imported when it runs.
     from diffcomp.evaluation.command import add_parser
 
@@ -143,6 +176,10 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         "--model", default="base", help="shipped model or folder of an exported one (default: base)"
     )
     command.add_argument("--force", action="store_true", help="overwrite an existing output")
+    _add_quiet(command)
+
+
+def _add_quiet(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

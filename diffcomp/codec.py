@@ -5,27 +5,27 @@ decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 """
 
 import dataclasses
-import functools
 import json
 import math
 import numbers
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from diffcomp import bitstream, compilation_cache, exported_model, sampler
+from diffcomp import bitstream, compilation_cache, exported_model, inference
 from diffcomp.bitstream import BitstreamError, Container
-from diffcomp.config import ModelConfig
+from diffcomp.cdc_config import CdcConfig
 from diffcomp.exported_model import ExportedModel
 from diffcomp.latent_coder import Streams
-from diffcomp.model import CompressionModel, FlatParams, variables_of
-from diffcomp.noise_schedule import cosine_grid
-from diffcomp.pixels import to_float, to_uint8
-from diffcomp.quality import CODES, DEFAULT_QUALITY, code_to_quality, quality_to_code
+from diffcomp.quality import (
+    CODES,
+    DEFAULT_QUALITY,
+    ONE_RATE_CODE,
+    code_to_quality,
+    quality_to_code,
+)
 from diffcomp.transforms import Y_STRIDE, Z_STRIDE
 
 MODELS = Path(__file__).parent / "models"
@@ -35,13 +35,9 @@ MAX_STEPS = 1000
 
 
 class DecodeSettings(NamedTuple):
-    """What the same bits can be decoded to.
+    """What the same bits can be decoded to; each model has its own defaults of steps and gamma."""
 
-    The defaults gave the shipped model's least LPIPS on photographs that it was not trained on,
-    among 1, 2, 3, 4 and 8 steps and gamma of 0 to 0.7.
-    """
-
-    steps: int = 2  # calls of the score network
+    steps: int = 1  # calls of the score network
     gamma: float = 0.0  # deviation of the starting noise, [0, 1]; 0 is deterministic
     eta: float = 0.0  # fresh noise in each step, [0, 1]
     realism: float = 1.0  # 0 for least squared error, 1 for the most natural look
@@ -54,7 +50,7 @@ class FileInfo:
 
     width: int
     height: int
-    quality: float
+    quality: float | None  # None if the model has one rate
     fingerprint: int  # of the model that reads it
     header_bits: int
     z_bits: int
@@ -72,17 +68,21 @@ class Codec:
     def __init__(self, model: ExportedModel):
         self.model = model
         self._fingerprint = model.coder.fingerprint
+        self._one_rate = isinstance(model.config, CdcConfig)
         self._params = {path: jnp.asarray(value) for path, value in model.params.items()}
 
-    def compress(self, image: np.ndarray, quality: float = DEFAULT_QUALITY) -> bytes:
+    def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
         """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.
 
-        quality in [1, 8] is kept to 1/32. Raises ValueError for another type, shape or quality.
+        quality in [1, 8], DEFAULT_QUALITY if None, is kept to 1/32; a model of one rate takes None
+        only. Raises ValueError for another type, shape or quality.
         """
         height, width = _check_image(image)
-        code = quality_to_code(quality)
-        padded = _pad(image, bucket(height), bucket(width))
-        y, z = encode_latents(self.model.config, self._params, padded, code_to_quality(code))
+        code = self._quality_code(quality)
+        padded = _pad(image, self._padded_side(height), self._padded_side(width))
+        y, z = inference.encode_latents(
+            self.model.config, self._params, padded, _network_quality(code)
+        )
         y_shape, z_shape = _grid(height, width, Y_STRIDE), _grid(height, width, Z_STRIDE)
         y, z = y[: y_shape[0], : y_shape[1]], z[: z_shape[0], : z_shape[1]]
         streams = self.model.coder.encode(y, z, code)
@@ -98,7 +98,7 @@ class Codec:
             )
         )
 
-    def bpp_estimate(self, image: np.ndarray, quality: float = DEFAULT_QUALITY) -> float:
+    def bpp_estimate(self, image: np.ndarray, quality: float | None = None) -> float:
         """Bits per pixel that the float model expects of the image, padded to multiples of 64.
 
         No file comes out, and none is this size exactly: `compress` has a header, finite tables
@@ -106,8 +106,9 @@ class Codec:
         """
         height, width = _check_image(image)
         padded = _pad(image, *(Z_STRIDE * n for n in _grid(height, width, Z_STRIDE)))
-        bits = _estimate(self.model.config, self._params, padded, jnp.float32(quality))
-        return float(bits) / (height * width)
+        quality = _network_quality(self._quality_code(quality))
+        bits = inference.estimate_bits(self.model.config, self._params, padded, quality)
+        return bits / (height * width)
 
     def decompress(self, data: bytes, **settings: float) -> np.ndarray:
         """The bytes of a `.dfc` file -> uint8 [H, W, 3] sRGB.
@@ -115,11 +116,20 @@ class Codec:
         `settings` are fields of `DecodeSettings`. Raises BitstreamError for bytes that are no
         intact file of this model, ValueError for a setting out of its range.
         """
-        chosen = check_settings(DecodeSettings(**settings))
+        chosen = self.decode_settings(**settings)
         y_hat, info = self.decode_latents(data)
-        padded = _pad(y_hat, bucket(info.height) // Y_STRIDE, bucket(info.width) // Y_STRIDE)
-        x_hat = synthesize(self.model.config, self._params, padded, info.quality, chosen)
+        sides = (self._padded_side(side) // Y_STRIDE for side in (info.height, info.width))
+        quality = DEFAULT_QUALITY if info.quality is None else info.quality
+        x_hat = inference.synthesize(
+            self.model.config, self._params, _pad(y_hat, *sides), quality, **chosen._asdict()
+        )
         return x_hat[: info.height, : info.width]
+
+    def decode_settings(self, **settings: float) -> DecodeSettings:
+        """The settings, with this model's defaults for the others; ValueError as `decompress`."""
+        if self._one_rate and "realism" in settings:
+            raise ValueError(f"model {self.model.name!r} has no realism knob.")
+        return check_settings(DecodeSettings(**(dataclasses.asdict(self.model.decode) | settings)))
 
     def decode_latents(self, data: bytes) -> tuple[np.ndarray, FileInfo]:
         """The bytes of a `.dfc` file -> y_hat float32 [ceil(H/16), ceil(W/16), C], and its header.
@@ -129,9 +139,27 @@ class Codec:
         container = bitstream.unpack(data)
         bitstream.check_fingerprint(container, self._fingerprint, self.model.name)
         info = describe(container)
+        if (info.quality is None) != self._one_rate:
+            raise BitstreamError(
+                f"the header has quality code {container.quality_code}, which is not one of model"
+                f" {self.model.name!r}."
+            )
         shape = _grid(info.height, info.width, Y_STRIDE)
         streams = Streams(container.z_stream, container.y_stream, container.symbols_crc)
         return self.model.coder.decode(streams, shape, container.quality_code), info
+
+    def _quality_code(self, quality: float | None) -> int:
+        if not self._one_rate:
+            return quality_to_code(DEFAULT_QUALITY if quality is None else quality)
+        if quality is not None:
+            raise ValueError(
+                f"quality is {quality}, but model {self.model.name!r} has one rate and takes none."
+            )
+        return ONE_RATE_CODE
+
+    def _padded_side(self, side: int) -> int:
+        """The published network sees whole images (attention), so it gets no more than it needs."""
+        return -(-side // Z_STRIDE) * Z_STRIDE if self._one_rate else bucket(side)
 
 
 def load(model: str | Path = DEFAULT_MODEL) -> Codec:
@@ -167,14 +195,16 @@ def file_info(data: bytes) -> FileInfo:
 
 def describe(container: Container) -> FileInfo:
     """The header's meaning; raises BitstreamError for a quality that does not exist."""
-    if container.quality_code >= CODES:
+    code = container.quality_code
+    if code >= CODES and code != ONE_RATE_CODE:
         raise BitstreamError(
-            f"the header has quality code {container.quality_code}; the highest is {CODES - 1}."
+            f"the header has quality code {code}; the highest is {CODES - 1}, or {ONE_RATE_CODE}"
+            " for a model of one rate."
         )
     return FileInfo(
         width=container.width,
         height=container.height,
-        quality=code_to_quality(container.quality_code),
+        quality=None if code == ONE_RATE_CODE else code_to_quality(code),
         fingerprint=container.fingerprint,
         header_bits=8 * bitstream.HEADER_BYTES,
         z_bits=8 * len(container.z_stream),
@@ -210,71 +240,9 @@ def bucket(side: int) -> int:
     return -(-side // granule) * granule
 
 
-def encode_latents(
-    config: ModelConfig, params: FlatParams, image: np.ndarray, quality: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [H, W, 3], sides multiples of 64 -> y [H/16, W/16, C], z [H/64, W/64, D]."""
-    y, z = _encode(config, params, image, jnp.float32(quality))
-    return np.asarray(y), np.asarray(z)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _encode(
-    config: ModelConfig, params: FlatParams, image: Array, quality: Array
-) -> tuple[Array, Array]:
-    x = to_float(image[None])
-    latents = CompressionModel(config).apply(
-        variables_of(params), x, quality[None], method="encode"
-    )
-    return latents.y[0], latents.z[0]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _estimate(config: ModelConfig, params: FlatParams, image: Array, quality: Array) -> Array:
-    model, variables = CompressionModel(config), variables_of(params)
-    x = to_float(image[None])
-    latents = model.apply(variables, x, quality[None], method="encode")
-    rate = model.apply(variables, latents, quality[None], method="rate")
-    return rate.bits_y[0] + rate.bits_z[0]
-
-
-def synthesize(
-    config: ModelConfig,
-    params: FlatParams,
-    y_hat: np.ndarray,
-    quality: float,
-    settings: DecodeSettings,
-) -> np.ndarray:
-    """y_hat [H/16, W/16, C], sides multiples of 4 -> uint8 [H, W, 3]: context, then diffusion."""
-    knobs = (settings.gamma, settings.eta, settings.realism, quality)
-    knobs = tuple(jnp.float32(knob) for knob in knobs)
-    key = jax.random.key(settings.seed)
-    return np.asarray(_synthesize(config, settings.steps, params, y_hat, *knobs, key))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _synthesize(
-    config: ModelConfig,
-    steps: int,
-    params: FlatParams,
-    y_hat: Array,
-    gamma: Array,
-    eta: Array,
-    realism: Array,
-    quality: Array,
-    key: Array,
-) -> Array:
-    model, variables = CompressionModel(config), variables_of(params)
-    context = model.apply(variables, y_hat[None], quality[None], method="decode_context")
-
-    def denoise_fn(x_t: Array, t: Array) -> Array:
-        args = (x_t, t[None], context, quality[None], realism[None])
-        return model.apply(variables, *args, method="denoise")
-
-    key_start, key_steps = jax.random.split(key)
-    x_T = gamma * jax.random.normal(key_start, context.base.shape)
-    x_hat = sampler.ddim(denoise_fn, x_T, cosine_grid(steps), eta=eta, key=key_steps)[0]
-    return to_uint8(x_hat)
+def _network_quality(code: int) -> float:
+    """What the networks are told; those of one rate do not listen."""
+    return DEFAULT_QUALITY if code == ONE_RATE_CODE else code_to_quality(code)
 
 
 def _check_image(image: np.ndarray) -> tuple[int, int]:

@@ -10,11 +10,15 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from diffcomp.cdc_config import CdcConfig, CdcLossConfig
+
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
+    ARCHITECTURE = "base"  # no field: tells the alternatives of a union apart
+
     latent_channels: int
     hyper_channels: int
     coding_width: int
@@ -29,6 +33,8 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
+    ARCHITECTURE = "base"
+
     lmbda_low: float
     lmbda_high: float
     lpips_net: str
@@ -44,10 +50,13 @@ class LossConfig:
 class DataConfig:
     train: str
     validation: str
+    tfds_dir: str
     min_side: int
+    downscale: tuple[float, float]
     crops_per_megapixel: float
     cache_decoded: bool
     threads: int
+    workers: int
     seed: int
 
 
@@ -57,42 +66,78 @@ class StageConfig:
     objective: str
     steps: int
     batch: int
+    accumulate: int
     crop: int
     learning_rate: float
     warmup: int
+    schedule: str
     final_rate: float
+    stair_steps: int
+    stair_factor: float
     multipliers: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    data: int
+    fsdp: int
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     seed: int
+    init: str
     klt_patches: int
+    compute_dtype: str
     clip_norm: float
     adam_b2: float
     average_decay: float
+    average_every: int
+    average_power: float
     log_every: int
     validate_every: int
     checkpoint_minutes: float
     keep_checkpoints: int
+    profile_start: int
+    profile_steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeConfig:
+    steps: int
+    gamma: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    model: ModelConfig
-    loss: LossConfig
+    model: ModelConfig | CdcConfig
+    loss: LossConfig | CdcLossConfig
     data: DataConfig
     train: TrainConfig
+    mesh: MeshConfig
     stages: tuple[StageConfig, ...]
+    decode: DecodeConfig
+
+    def __post_init__(self) -> None:
+        if self.model.ARCHITECTURE != self.loss.ARCHITECTURE:
+            raise ValueError(
+                f"model has architecture {self.model.ARCHITECTURE!r} and loss"
+                f" {self.loss.ARCHITECTURE!r}; they must be the same."
+            )
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], path: str = "config") -> T:
     """Builds the dataclass `cls` from nested mappings (a `ConfigDict`, or parsed JSON).
 
-    Raises ValueError for an unknown key (naming the closest known ones), a missing key, and a
-    value of the wrong type; `path` is the place named in the message.
+    Of a union of dataclasses, the key "architecture" picks one. Raises ValueError for an unknown
+    key (naming the closest known ones), a missing key, and a value of the wrong type; `path` is
+    the place named in the message.
     """
     _require_mapping(values, path)
+    if isinstance(cls, types.UnionType) or (
+        hasattr(cls, "ARCHITECTURE") and "architecture" in values
+    ):
+        cls, values = _alternative(cls, values, path)
     hints = typing.get_type_hints(cls)
     for key in values:
         if key not in hints:
@@ -108,12 +153,26 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], path: str = "config") 
 def to_dict(config: Any) -> dict[str, Any]:
     """The inverse of `from_mapping`: nested dicts, lists and scalars that JSON can hold."""
     if dataclasses.is_dataclass(config):
-        return {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+        tag = {"architecture": config.ARCHITECTURE} if hasattr(config, "ARCHITECTURE") else {}
+        values = {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+        return tag | values
     if isinstance(config, Mapping):
         return {key: to_dict(value) for key, value in config.items()}
     if isinstance(config, tuple):
         return [to_dict(value) for value in config]
     return config
+
+
+def _alternative(cls: Any, values: Mapping[str, Any], path: str) -> tuple[type, dict[str, Any]]:
+    """The dataclass that "architecture" names, cls or one of a union, and the other values."""
+    choices = {c.ARCHITECTURE: c for c in typing.get_args(cls) or (cls,)}
+    rest = dict(values.items())
+    name = rest.pop("architecture", None)
+    if name not in choices:
+        raise ValueError(
+            f"{path}.architecture is {name!r}; it must be one of {', '.join(choices)}."
+        )
+    return choices[name], rest
 
 
 def _require_mapping(value: Any, path: str) -> None:
@@ -124,7 +183,7 @@ def _require_mapping(value: Any, path: str) -> None:
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) or isinstance(hint, types.UnionType):
         return from_mapping(hint, value, path)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):

@@ -15,7 +15,7 @@ import numpy as np
 
 from diffcomp.space_to_depth import depth_to_space
 
-LEAKY_SHIFT = 3  # leaky ReLU of slope 2**-3: dyadic, so exact in integers
+SLOPE = 2.0**-3  # of the leaky ReLU below zero: dyadic, so exact in integers
 ANCHOR_LIMIT = 31.0  # the context network reads y_hat clipped to +- this many spreads
 
 Tensor = Any  # a JAX array of floats, or a NumPy array of integers
@@ -28,7 +28,7 @@ class Layers(Protocol):
         """Convolution and bias."""
 
     def activate(self, h: Tensor) -> Tensor:
-        """Leaky ReLU with slope 2**-LEAKY_SHIFT below zero."""
+        """Leaky ReLU with slope SLOPE below zero."""
 
 
 # name -> kernel side and output channels, as multiples of (width, hyper width, latent channels)

@@ -1,9 +1,9 @@
 """Convolutions in exact integer arithmetic: the same bits on every machine, in any order of sums.
 
-Activations and weights are 16-bit fixed-point integers. They are held in float64 arrays because
-that is where fast matrix products are; every product and every partial sum is an integer below
-2**53, hence exact, so neither the order of summation nor fused operations can change a result.
-`FixedPointConv` refuses weights for which that bound would not hold.
+Weights are 16-bit and activations 24-bit fixed-point integers. They are held in float64 arrays
+because that is where fast matrix products are; every product and every partial sum is an integer
+below 2**53, hence exact, so neither the order of summation nor fused operations can change a
+result. `FixedPointConv` refuses weights for which that bound would not hold.
 """
 
 import dataclasses
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from diffcomp.entropy_parameters import LEAKY_SHIFT
-
-ACTIVATION_BITS = 10  # fraction bits of activations: 16-bit values in [-32, 32)
-PARAMETER_BITS = 16  # fraction bits of the means and log2 scales that come out
-LARGEST = 2**15 - 1  # of an activation or a weight
+ACTIVATION_BITS = 10  # fraction bits of the base model's activations, in [-8192, 8192)
+PARAMETER_BITS = 16  # fraction bits of the means and scales that come out
+LARGEST = 2**15 - 1  # of a weight
+LARGEST_ACTIVATION = 2**23 - 1
+SLOPE_BITS = 16  # fraction bits of the slope of the leaky ReLU
 EXACT = 2**53  # integers up to here are exact in float64
 MAX_WEIGHT_BITS = 24
 
@@ -35,7 +35,9 @@ class FixedPointConv:
     output_bits: int
 
     def __post_init__(self) -> None:
-        magnitude = np.abs(self.kernel.astype(np.int64)).sum(axis=(0, 1, 2)) * (LARGEST + 1)
+        magnitude = np.abs(self.kernel.astype(np.int64)).sum(axis=(0, 1, 2)) * (
+            LARGEST_ACTIVATION + 1
+        )
         largest = int((magnitude + np.abs(self.bias)).max()) + 2**self.shift
         if largest >= EXACT:
             raise ValueError(f"sums may reach {largest}; they must stay below 2**53 to be exact.")
@@ -46,7 +48,7 @@ class FixedPointConv:
         return self.weight_bits + self.input_bits - self.output_bits
 
     def __call__(self, h: np.ndarray) -> np.ndarray:
-        """Integer-valued float64 [B, H, W, C_in], magnitudes <= 2**15 -> [B, H, W, C_out]."""
+        """Integer-valued float64 [B, H, W, C_in], magnitudes <= 2**23 -> [B, H, W, C_out]."""
         side = self.kernel.shape[0]
         b, height, width, _ = h.shape
         margin = side // 2
@@ -97,29 +99,42 @@ def dequantize_conv(conv: FixedPointConv) -> tuple[np.ndarray, np.ndarray]:
 
 
 class FixedPointLayers:
-    """`entropy_parameters.Layers` in integers: tensors are integer-valued float64."""
+    """`entropy_parameters.Layers` in integers: tensors are integer-valued float64.
 
-    def __init__(self, convs: Mapping[str, FixedPointConv]):
+    `slope` is that of the leaky ReLU below zero, kept to SLOPE_BITS.
+    """
+
+    def __init__(self, convs: Mapping[str, FixedPointConv], slope: float):
         self.convs = dict(convs)
+        self._slope = round(slope * 2**SLOPE_BITS)
 
     @classmethod
     def from_floats(
-        cls, weights: Mapping[str, tuple[np.ndarray, np.ndarray]]
+        cls,
+        weights: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        slope: float,
+        *,
+        z_hat_bits: int = 0,
+        activation_bits: int = ACTIVATION_BITS,
     ) -> "FixedPointLayers":
-        """Turns (kernel, bias) of each layer into integers."""
+        """Turns (kernel, bias) of each layer into integers, given the fraction bits between them.
+
+        The layer called "up32" reads z_hat; those whose names end with "head" give parameters.
+        """
         convs = {}
         for name, (kernel, bias) in weights.items():
-            input_bits = 0 if name == "up32" else ACTIVATION_BITS  # z_hat holds integers
-            output_bits = PARAMETER_BITS if name.endswith("head") else ACTIVATION_BITS
+            input_bits = z_hat_bits if name == "up32" else activation_bits
+            output_bits = PARAMETER_BITS if name.endswith("head") else activation_bits
             convs[name] = quantize_conv(kernel, bias, input_bits, output_bits)
-        return cls(convs)
+        return cls(convs, slope)
 
     def linear(self, name: str, h: np.ndarray) -> np.ndarray:
         return self.convs[name](h)
 
     def activate(self, h: np.ndarray) -> np.ndarray:
-        h = np.where(h < 0, np.floor(h * 2.0**-LEAKY_SHIFT), h)
-        return np.clip(h, -LARGEST, LARGEST)
+        # |h| * slope stays below 2**53 for any |h| below 2**37, far above what a layer gives.
+        h = np.where(h < 0, np.floor(h * self._slope * 2.0**-SLOPE_BITS), h)
+        return np.clip(h, -LARGEST_ACTIVATION, LARGEST_ACTIVATION)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Arrays by name, for `np.savez`."""
@@ -131,7 +146,7 @@ class FixedPointLayers:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "FixedPointLayers":
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], slope: float) -> "FixedPointLayers":
         """Inverse of `to_arrays`; raises KeyError for a missing array."""
         names = [key.removesuffix(".kernel") for key in arrays if key.endswith(".kernel")]
         return cls(
@@ -142,5 +157,6 @@ class FixedPointLayers:
                     *(int(bits) for bits in arrays[f"{name}.bits"]),
                 )
                 for name in names
-            }
+            },
+            slope,
         )

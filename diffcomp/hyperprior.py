@@ -57,7 +57,7 @@ class FloatLayers(nn.Module):
         return self.convs[name](h)
 
     def activate(self, h: Array) -> Array:
-        return nn.leaky_relu(h, 2.0**-entropy_parameters.LEAKY_SHIFT)
+        return nn.leaky_relu(h, entropy_parameters.SLOPE)
 
     def first_pass(self, z_hat: Array) -> tuple[Array, Array]:
         f = entropy_parameters.features(self, z_hat)
@@ -119,7 +119,7 @@ class Hyperprior(nn.Module):
         anchors = jnp.where(even, _quantize(y, parameters, step)[0], 0.0)
         refined = self.parameters.second_pass(f, parameters, anchors)
         y_hat, bits_y = _quantize(y, jnp.where(even, parameters, refined), step)
-        return Rate(y_hat=y_hat, bits_y=_sum_per_image(bits_y), bits_z=_sum_per_image(bits_z))
+        return Rate(y_hat=y_hat, bits_y=sum_per_image(bits_y), bits_z=sum_per_image(bits_z))
 
 
 def _quantize(y: Array, parameters: Array, step: Array) -> tuple[Array, Array]:
@@ -130,7 +130,8 @@ def _quantize(y: Array, parameters: Array, step: Array) -> tuple[Array, Array]:
     return mean + step * symbols, gaussian_bits(symbols, scale)
 
 
-def _sum_per_image(bits: Array) -> Array:
+def sum_per_image(bits: Array) -> Array:
+    """Bits [B, h, w, C] -> [B]."""
     return jnp.sum(bits, axis=(1, 2, 3))
 
 

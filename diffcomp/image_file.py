@@ -99,23 +99,14 @@ def read_image(
     """
     if background is not None and not is_color(background):
         raise ValueError(f"background is {background}; it must be three integers in 0..255.")
-    notes: list[str] = []
-    with errors_name(path, ImageError):
-        with open(path, "rb") as file:
-            image, raw_mode = _decode(file, notes)
-        profile = image.info.get("icc_profile")
-        color, alpha = split_alpha(image, raw_mode)
-        if alpha is not None and background is None:
-            raise ImageError(
-                "has transparent pixels; give --background, a colour such as white or #rrggbb"
-            )
-        if color.mode in _DEEP_MODES:
-            color = _reduce_depth(color, raw_mode, notes)
-        pixels = np.array(to_srgb(color, profile, notes))
-    if alpha is not None:
-        pixels = composite(pixels, alpha, background)
-        notes.append("transparency composited over rgb({}, {}, {})".format(*background))
-    return LoadedImage(pixels, tuple(notes))
+    with errors_name(path, ImageError), open(path, "rb") as file:
+        return _read(file, background)
+
+
+def decode_image(file: BinaryIO, name: str) -> LoadedImage:
+    """Like `read_image`, from an open file that can be sought; errors call the picture `name`."""
+    with errors_name(name, ImageError):
+        return _read(file, background=None)
 
 
 def write_image(path: str | os.PathLike, pixels: np.ndarray, overwrite: bool = False) -> None:
@@ -152,6 +143,24 @@ def image_format(path: str | os.PathLike) -> str:
         choices = " ".join(_WRITERS)
         raise ImageError(f"{path}: unknown extension {extension!r}; it must be one of {choices}")
     return extension
+
+
+def _read(file: BinaryIO, background: tuple[int, int, int] | None) -> LoadedImage:
+    notes: list[str] = []
+    image, raw_mode = _decode(file, notes)
+    profile = image.info.get("icc_profile")
+    color, alpha = split_alpha(image, raw_mode)
+    if alpha is not None and background is None:
+        raise ImageError(
+            "has transparent pixels; give --background, a colour such as white or #rrggbb"
+        )
+    if color.mode in _DEEP_MODES:
+        color = _reduce_depth(color, raw_mode, notes)
+    pixels = np.array(to_srgb(color, profile, notes))
+    if alpha is not None:
+        pixels = composite(pixels, alpha, background)
+        notes.append("transparency composited over rgb({}, {}, {})".format(*background))
+    return LoadedImage(pixels, tuple(notes))
 
 
 def _decode(file: BinaryIO, notes: list[str]) -> tuple[Image.Image, str]:

@@ -1,14 +1,21 @@
-"""The whole model as one Flax module: hyperprior, context decoder and score network."""
+"""The whole model as one Flax module: hyperprior, context decoder and score network.
+
+Two architectures have the same methods: the base model, here, and the published one, `CdcModel`.
+Codec, export and training get theirs from `network(config)` and know no difference.
+"""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
+from diffcomp.cdc_config import CdcConfig
+from diffcomp.cdc_model import CdcModel
 from diffcomp.config import ModelConfig
 from diffcomp.hyperprior import Hyperprior, Latents, Rate, normalized_quality
 from diffcomp.layers import Conditioning
-from diffcomp.noise_schedule import alpha_bar_cosine
+from diffcomp.noise_schedule import SampleGrid, cosine_grid, published_grid
 from diffcomp.score_network import ScoreNetwork
 from diffcomp.transforms import ContextDecoder, ContextMaps
 
@@ -29,7 +36,7 @@ class CompressionModel(nn.Module):
         """Touches every parameter, for initialisation: x and x_t alike, one denoising step."""
         rate = self.noisy_rate(self.encode(x, quality), quality, key)
         context = self.decode_context(rate.y_hat, quality)
-        return self.denoise(x, t, context, quality, realism)
+        return self.denoise(x, t, t, context, quality, realism)
 
     def encode(self, x: Array, quality: Array) -> Latents:
         """x [B, H, W, 3] -> y, z; see `Hyperprior.encode`."""
@@ -57,24 +64,48 @@ class CompressionModel(nn.Module):
         return self.context_decoder(y_hat, e)
 
     def denoise(
-        self, x_t: Array, t: Array, context: ContextMaps, quality: Array, realism: Array
+        self,
+        x_t: Array,
+        t: Array,
+        alpha_bar: Array,
+        context: ContextMaps,
+        quality: Array,
+        realism: Array,
     ) -> Array:
-        """One call of the score network: x_t [B, H, W, 3], t [B] in [0, 1] -> x_0 estimate."""
+        """One call of the score network: x_t [B, H, W, 3], t and alpha_bar [B] -> x_0 estimate."""
         e = self.score_conditioning((normalized_quality(quality), realism, t))
-        return self.score_network(x_t, alpha_bar_cosine(t), context, e)
+        return self.score_network(x_t, alpha_bar, context, e)
 
 
 FlatParams = dict[str, Array]  # path such as "hyperprior/analysis/basis" -> array
+Architecture = ModelConfig | CdcConfig
 
 
-def init_params(config: ModelConfig, key: Array) -> FlatParams:
+def network(config: Architecture) -> nn.Module:
+    """The module of the configuration."""
+    return CdcModel(config) if isinstance(config, CdcConfig) else CompressionModel(config)
+
+
+def sample_grid(config: Architecture, steps: int) -> SampleGrid:
+    """The noise levels that a decode of so many steps visits; ValueError unless steps >= 1."""
+    if isinstance(config, CdcConfig):
+        return published_grid(config, steps)
+    return cosine_grid(steps)
+
+
+def init_params(config: Architecture, key: Array) -> FlatParams:
     """Random parameters of the model, by path."""
-    one = jnp.ones((1,))
+    half = jnp.full((1,), 0.5)
     x = jnp.zeros((1, 64, 64, 3))
-    variables = CompressionModel(config).init(key, x, one, one, one, key)
+    variables = network(config).init(key, x, 1 + half, half, half, key)
     return flatten_dict(variables["params"], sep="/")
 
 
+def param_shapes(config: Architecture) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shape and dtype of every parameter, by path; computes none."""
+    return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
+
+
 def variables_of(params: FlatParams) -> dict:
-    """Parameters by path -> the tree that `CompressionModel.apply` takes."""
+    """Parameters by path -> the tree that a module's `apply` takes."""
     return {"params": unflatten_dict(params, sep="/")}

@@ -64,11 +64,6 @@ def cosine_grid(steps: int) -> SampleGrid:
     return SampleGrid(t=t, alpha_bar=alpha_bar_cosine(t))
 
 
-def alpha_bar_at(grid: SampleGrid, t: Array) -> Array:
-    """alpha_bar of the level of the grid that the score network is told as t []."""
-    return grid.alpha_bar[jnp.argmin(jnp.abs(grid.t - t))]
-
-
 def published_alpha_bar(config: CdcConfig) -> np.ndarray:
     """alpha_bar at the training steps of the published model, float64 [training_steps].
 

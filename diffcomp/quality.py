@@ -5,6 +5,7 @@ MAX_QUALITY = 8.0
 DEFAULT_QUALITY = 4.0
 CODES_PER_UNIT = 32
 CODES = int((MAX_QUALITY - MIN_QUALITY) * CODES_PER_UNIT) + 1  # 225 values, 0 to 224
+ONE_RATE_CODE = 255  # in files of a model that has no dial
 
 
 def quality_to_code(quality: float) -> int:

@@ -10,9 +10,9 @@ from diffcomp.noise_schedule import SampleGrid, eps_from_x0
 
 
 class DenoiseFn(Protocol):
-    """(x_t [B, H, W, 3], t []) -> estimate of x_0 [B, H, W, 3]."""
+    """(x_t [B, H, W, 3], t [], alpha_bar []) -> estimate of x_0 [B, H, W, 3]."""
 
-    def __call__(self, x_t: Array, t: Array) -> Array: ...
+    def __call__(self, x_t: Array, t: Array, alpha_bar: Array) -> Array: ...
 
 
 def ddim(
@@ -28,7 +28,7 @@ def ddim(
 
     def step(x_t: Array, level: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
         i, t, alpha_bar, alpha_bar_previous = level
-        x0 = denoise_fn(x_t, t)
+        x0 = denoise_fn(x_t, t, alpha_bar)
         eps = eps_from_x0(x_t, x0, alpha_bar)
         variance = (1 - alpha_bar_previous) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_previous)
         sigma = eta * jnp.sqrt(jnp.maximum(variance, 0.0))

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp import input_pipeline
-from diffcomp.config import Config
-from diffcomp.image_file import read_image
+from diffcomp.config import Config, DataConfig
+from diffcomp.image_sources import validation_images
 from diffcomp.losses import mse_255, rate_terms
-from diffcomp.model import CompressionModel, FlatParams, variables_of
+from diffcomp.model import FlatParams, network, variables_of
+from diffcomp.noise_schedule import alpha_bar_cosine
 from diffcomp.perceptual import load_lpips, lpips
 from diffcomp.pixels import to_float
 from diffcomp.transforms import Z_STRIDE
@@ -29,9 +29,9 @@ class Validation:
 
     def __init__(self, config: Config, workdir: Path):
         self._file = workdir / "validation.csv"
-        self._images = _centre_crops(config.data.validation)
+        self._images = _centre_crops(config.data)
         self._weights = load_lpips("alex") if self._images else None
-        model = CompressionModel(config.model)
+        model = network(config.model)
 
         def measure(params: FlatParams, image: jax.Array, quality: jax.Array) -> dict:
             variables, x = variables_of(params), to_float(image)
@@ -41,7 +41,7 @@ class Validation:
             context = model.apply(variables, rate.y_hat, quality, method="decode_context")
             # One step from the mean of the noise: what gamma = 0 and steps = 1 decode.
             zero = jnp.zeros_like(x)
-            args = (zero, one, context, quality)
+            args = (zero, one, alpha_bar_cosine(one), context, quality)
             sharp = model.apply(variables, *args, one, method="denoise")
             exact = model.apply(variables, *args, 0 * one, method="denoise")
             return rate_terms(rate, x) | {
@@ -84,18 +84,19 @@ def _shown(means: dict[str, float]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in means.items())
 
 
-def _centre_crops(source: str) -> list[np.ndarray]:
+def _centre_crops(config: DataConfig) -> list[np.ndarray]:
     """The first IMAGES images, cropped to at most SIDE and to multiples of 64.
 
     Raises ValueError for a smaller image, and what `read_image` raises for one that is broken.
     """
+    if not config.validation:
+        return []
     crops = []
-    for file in input_pipeline.image_files(source)[:IMAGES] if source else ():
-        image = read_image(file).pixels
+    for name, image in validation_images(config.validation, IMAGES, config.tfds_dir):
         height, width = (min(SIDE, n // Z_STRIDE * Z_STRIDE) for n in image.shape[:2])
         if not height or not width:
             raise ValueError(
-                f"{file} is {image.shape[1]}x{image.shape[0]}; a validation image has sides of"
+                f"{name} is {image.shape[1]}x{image.shape[0]}; a validation image has sides of"
                 f" {Z_STRIDE} or more."
             )
         top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2

@@ -21,7 +21,7 @@ from diffcomp.pixels import to_float
 
 _QUALITY = flags.DEFINE_list("quality", ["2", "4", "6"], "Qualities, 1 to 8.")
 _MODEL = flags.DEFINE_string("model", codec.DEFAULT_MODEL, "Shipped model, or an exported folder.")
-_STEPS = flags.DEFINE_integer("steps", codec.DecodeSettings().steps, "Calls of the score network.")
+_STEPS = flags.DEFINE_integer("steps", None, "Calls of the score network (default: the model's).")
 _CSV = flags.DEFINE_string("csv", None, "Also writes the rows to this file.")
 _COLUMNS = ("bpp", "estimate", "psnr", "lpips", "jpeg_psnr", "jpeg_lpips")
 
@@ -59,8 +59,9 @@ def compare(coder: codec.Codec, image: np.ndarray, quality: float, jpeg: JpegCur
     """The values of `_COLUMNS`."""
     data = coder.compress(image, quality)
     height, width = image.shape[:2]
-    exact = coder.decompress(data, realism=0, steps=_STEPS.value)
-    natural = coder.decompress(data, realism=1, steps=_STEPS.value)
+    steps = {"steps": _STEPS.value} if _STEPS.value else {}
+    exact = coder.decompress(data, realism=0, **steps)
+    natural = coder.decompress(data, realism=1, **steps)
     return [
         bpp(len(data), height, width),
         coder.bpp_estimate(image, quality),

@@ -8,26 +8,24 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from diffcomp.complexity import count_macs
-from diffcomp.config import Config, ModelConfig, from_mapping
-from diffcomp.model import CompressionModel, init_params, variables_of
+from diffcomp.config import Config, from_mapping
+from diffcomp.model import Architecture, network, param_shapes, variables_of
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _SIDE = 256  # pixels
 
 
-def parameters(config: ModelConfig) -> dict[str, int]:
+def parameters(config: Architecture) -> dict[str, int]:
     """Parameters of each part, by the first two names of their path."""
-    shapes = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
     counts = collections.Counter()
-    for path, value in shapes.items():
+    for path, value in param_shapes(config).items():
         counts["/".join(path.split("/")[:2])] += value.size
     return dict(counts)
 
 
-def kmacs_per_pixel(config: ModelConfig) -> dict[str, float]:
+def kmacs_per_pixel(config: Architecture) -> dict[str, float]:
     """Thousand multiply-accumulates per pixel of the encoder, hyper synthesis, and decoder."""
-    model = CompressionModel(config)
-    params = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
+    model, params = network(config), param_shapes(config)
     x = jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.float32)
     one = jax.ShapeDtypeStruct((1,), jnp.float32)
 
@@ -38,9 +36,9 @@ def kmacs_per_pixel(config: ModelConfig) -> dict[str, float]:
     context = jax.eval_shape(apply("decode_context"), params, latents.y, one)
     calls = {
         "encoder": ("encode", x, one),
-        "hyper synthesis (twice)": ("rate", latents, one),
+        "hyper synthesis": ("rate", latents, one),
         "context decoder": ("decode_context", latents.y, one),
-        "score network, a step": ("denoise", x, one, context, one, one),
+        "score network, a step": ("denoise", x, one, one, context, one, one),
     }
     return {
         name: count_macs(apply(method), params, *args) / _SIDE**2 / 1e3

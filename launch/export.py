@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     position, params = restore_average(config, workdir)
     card = json.loads(Path(_CARD.value).read_text()) if _CARD.value else {}
     card |= {"stage": config.stages[position.stage].name, "step": position.step}
-    model = exported_model.export(_NAME.value, config.model, params, card)
+    model = exported_model.export(_NAME.value, config.model, params, card, config.decode)
     exported_model.save(model, out)
     print(f"{out}: model {model.name}, fingerprint {model.coder.fingerprint:08x}")
 

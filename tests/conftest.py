@@ -15,7 +15,9 @@ import jax
 import numpy as np
 import pytest
 import skimage.data
+from make_tiny_tfds import prepare_tiny_photos
 from PIL import Image
+from small_photos import image, write, write_damaged
 
 # A shape that broadcasts by accident is an error.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -29,6 +31,28 @@ def photo() -> np.ndarray:
     return crop
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three pictures (see small_photos.py) with 6, 2 and 6 crop slots."""
+    write(tmp_path, "a.png", image(64, 96, 1))
+    write(tmp_path, "b.png", image(48, 48, 2))
+    write(tmp_path / "deeper", "c.png", image(32, 200, 3))
+    return tmp_path
+
+
+@pytest.fixture
+def damaged(photos: Path) -> Path:
+    """The same folder with four more files, none of which can be trained on."""
+    write_damaged(photos)
+    return photos
+
+
+@pytest.fixture(scope="session")
+def tiny_tfds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of TFDS data sets `tiny_photos`: see make_tiny_tfds.py."""
+    return prepare_tiny_photos(tmp_path_factory.mktemp("tfds"))
+
+
 @pytest.fixture(scope="session")
 def evaluated(tmp_path_factory, photo) -> Path:
     """A folder with two images of different sizes and `report`, their finished evaluation."""
@@ -36,8 +60,8 @@ def evaluated(tmp_path_factory, photo) -> Path:
     from diffcomp import cli
 
     folder = tmp_path_factory.mktemp("evaluated")
-    for name, image in (("a", photo[:75, :101]), ("b", photo[:64, :120])):
-        Image.fromarray(image).save(folder / f"{name}.png")
+    for name, crop in (("a", photo[:75, :101]), ("b", photo[:64, :120])):
+        Image.fromarray(crop).save(folder / f"{name}.png")
     options = ["--model", str(Path(__file__).parent / "golden" / "tiny_model"), "--steps", "1"]
     options += ["--quality", "2,4,6,8", "--realism", "0,1", "--baselines", "jpeg,webp=5/30/60/90"]
     options += ["--metrics", "psnr,lpips_alex", "--quiet", "--out", str(folder / "report")]

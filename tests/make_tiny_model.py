@@ -17,8 +17,9 @@ import tiny_model
 
 from diffcomp import exported_model, karhunen_loeve
 from diffcomp.codec import load
-from diffcomp.config import Config, from_mapping
-from diffcomp.exported_model import CODED_LAYERS, ExportedModel
+from diffcomp.coder_derivation import CODED_LAYERS
+from diffcomp.config import Config, DecodeConfig, from_mapping
+from diffcomp.exported_model import ExportedModel
 from diffcomp.model import init_params
 
 SEED = 20240229
@@ -50,7 +51,8 @@ def make_model() -> ExportedModel:
         kernel, bias = (params[f"{CODED_LAYERS}{name}/{part}"] for part in ("kernel", "bias"))
         kernel += rng.normal(0, deviation, kernel.shape)
         bias += rng.normal(0, 0.3, bias.shape)
-    return exported_model.export("tiny", model, params, {"made by": "tests/make_tiny_model.py"})
+    card, decode = {"made by": "tests/make_tiny_model.py"}, DecodeConfig(steps=2, gamma=0.0)
+    return exported_model.export("tiny", model, params, card, decode)
 
 
 def main() -> None:

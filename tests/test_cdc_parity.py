@@ -9,11 +9,12 @@ import pytest
 
 from diffcomp import sampler
 from diffcomp.cdc_import import load_cdc
-from diffcomp.cdc_model import MIN_SCALE, CdcModel, denoise_fn
+from diffcomp.cdc_model import MIN_SCALE, CdcModel
 from diffcomp.model import variables_of
 from diffcomp.noise_schedule import published_grid
 
 GOLDEN = Path(__file__).parent / "golden" / "cdc"
+ONE = jnp.ones(1)  # quality and realism, which the published model does not have
 
 
 def channels_last(value):
@@ -32,13 +33,13 @@ def run_stages(model, variables, golden):
         def call(method, *args):
             return model.apply(variables, *args, method=method)
 
-        latents = call("encode", x)
+        latents = call("encode", x, ONE)
         z_hat = call("quantize_z", latents.z)
         mean, scale = call("entropy_parameters", z_hat)
-        y_hat, bits_y, bits_z = call("rate", latents)
-        context = call("decode_context", y_hat)
-        terms = call("context_terms", context)
-        prediction = call(lambda m, *args: m.score_network(*args), x_t, time, terms)
+        y_hat, bits_y, bits_z = call("rate", latents, ONE)
+        context = call("context_maps", y_hat)
+        terms = call("decode_context", y_hat, ONE)
+        prediction = call("predict", x_t, time, terms)
         named = dict(latent=latents.y, hyper_latent=latents.z, q_hyper_latent=z_hat, mean=mean)
         named |= dict(scale=scale, q_latent=y_hat, latent_bits=bits_y, hyper_bits=bits_z)
         named |= {f"context_{i}": c for i, c in enumerate(context)}
@@ -54,8 +55,12 @@ def run_decodes(config, variables, terms, grid, start):
 
     @jax.jit
     def decode(variables, x_T, terms):
-        function = denoise_fn(config, variables, terms, grid)
-        return sampler.ddim(function, x_T, grid, key=jax.random.key(0))
+        def denoise_fn(x_t, t, alpha_bar):
+            t, alpha_bar = (jnp.full(len(x_t), value) for value in (t, alpha_bar))
+            args = (x_t, t, alpha_bar, terms, ONE, ONE)
+            return CdcModel(config).apply(variables, *args, method="denoise")
+
+        return sampler.ddim(denoise_fn, x_T, grid, key=jax.random.key(0))
 
     return decode(variables, x_T, terms)
 

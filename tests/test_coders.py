@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tiny_model import MODEL, codec, image
 
+from diffcomp import exported_model
+from diffcomp.cdc_import import import_cdc
 from diffcomp.evaluation.coders import fingerprint, model_coders
 
 
@@ -44,3 +46,13 @@ def test_fingerprints_tell_names_and_values_apart():
     assert fingerprint(params) == fingerprint(same)
     assert fingerprint(params) != fingerprint(params | {"b": np.float32([1, 1.001])})
     assert fingerprint(params) != fingerprint({"a": params["a"], "c": params["b"]})
+
+
+def test_a_model_of_one_rate_is_one_coder_without_quality_and_realism(tmp_path):
+    model = import_cdc(MODEL.parent / "cdc" / "xparam_tiny.pt", "published")
+    exported_model.save(model, tmp_path / "published")
+    (coder,) = model_coders(str(tmp_path / "published"), (2, 4), (0, 1), steps=1, seed=0)
+    assert (coder.name, coder.qualities) == ("published", (None,))
+    assert "steps 1" in coder.settings and "realism" not in coder.settings
+    assert coder.program(65, 100) == coder.program(66, 128) != coder.program(64, 100)
+    assert coder.decode(coder.encode(image(), None)).shape == image().shape

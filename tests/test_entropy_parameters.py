@@ -7,9 +7,14 @@ import tiny_model
 from flax.traverse_util import unflatten_dict
 
 from diffcomp import entropy_parameters
-from diffcomp.entropy_parameters import LEAKY_SHIFT
+from diffcomp.entropy_parameters import SLOPE
 from diffcomp.exported_model import CODED_LAYERS
-from diffcomp.fixed_point import ACTIVATION_BITS, LARGEST, PARAMETER_BITS, FixedPointLayers
+from diffcomp.fixed_point import (
+    ACTIVATION_BITS,
+    LARGEST_ACTIVATION,
+    PARAMETER_BITS,
+    FixedPointLayers,
+)
 from diffcomp.hyperprior import FloatLayers
 
 ACTIVATION = 2.0**ACTIVATION_BITS
@@ -108,7 +113,7 @@ def test_integers_follow_the_float_twin(layers) -> None:
     f, first = module.apply(variables, jnp.float32(z_hat), method="first_pass")
     args = (f, first, jnp.float32(anchors / ACTIVATION))
     second = module.apply(variables, *args, method="second_pass")
-    assert np.abs(f).max() < LARGEST / ACTIVATION  # else the integers would saturate
+    assert np.abs(f).max() < LARGEST_ACTIVATION / ACTIVATION  # else the integers would saturate
 
     def gain(name: str) -> float:
         return float(np.abs(twin[f"convs_{name}/kernel"]).sum(axis=(0, 1, 2)).max())
@@ -128,6 +133,6 @@ def test_integers_follow_the_float_twin(layers) -> None:
 
 def test_leaky_slope_is_the_same_in_both(layers) -> None:
     floats = FloatLayers(tiny_model.codec().model.config)
-    h = np.array([-16.0, -8.0, 0.0, 3.0])  # multiples of 2**LEAKY_SHIFT below zero: no rounding
+    h = np.array([-16.0, -8.0, 0.0, 3.0])  # multiples of 1 / SLOPE below zero: no rounding
     np.testing.assert_array_equal(floats.activate(jnp.asarray(h)), layers.activate(h))
-    assert layers.activate(h)[0] == -16 * 2.0**-LEAKY_SHIFT
+    assert layers.activate(h)[0] == -16 * SLOPE

@@ -12,8 +12,12 @@ import pytest
 import tiny_model
 
 from diffcomp import exported_model
-from diffcomp.exported_model import CODED_LAYERS, SMALL, ExportedModel, ModelError
-from diffcomp.latent_coder import LatentCoder
+from diffcomp.coder_derivation import CODED_LAYERS, derive_coder
+from diffcomp.config import DecodeConfig
+from diffcomp.exported_model import SMALL, ExportedModel, ModelError
+from diffcomp.latent_coder import CheckerboardCoder
+
+BASE = {"architecture": "base"}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def assert_same(a: ExportedModel, b: ExportedModel) -> None:
-    assert (a.name, a.config, a.card) == (b.name, b.config, b.card)
+    assert (a.name, a.config, a.decode, a.card) == (b.name, b.config, b.decode, b.card)
     assert a.coder.fingerprint == b.coder.fingerprint
     assert a.params.keys() == b.params.keys()
     for path, value in a.params.items():
@@ -64,7 +68,8 @@ def test_export_gives_what_load_gives(model, tmp_path: Path) -> None:
     params = {
         path: value + rng.normal(0, 1e-3, value.shape) for path, value in model.params.items()
     }
-    exported = exported_model.export("other", model.config, params, {"steps": 3})
+    decode = DecodeConfig(steps=5, gamma=0.25)
+    exported = exported_model.export("other", model.config, params, {"steps": 3}, decode)
     assert exported.coder.fingerprint != model.coder.fingerprint
     exported_model.save(exported, tmp_path)
     assert_same(exported_model.load(tmp_path), exported)
@@ -78,7 +83,7 @@ def test_export_gives_what_load_gives(model, tmp_path: Path) -> None:
 
 def test_export_of_an_export_changes_nothing(model) -> None:
     """So fine-tuning starts from the very coder that was shipped."""
-    again = exported_model.export(model.name, model.config, model.params, model.card)
+    again = exported_model.export(model.name, model.config, model.params, model.card, model.decode)
     assert_same(again, model)
     for name, array in again.coder.to_arrays().items():
         np.testing.assert_array_equal(array, model.coder.to_arrays()[name], err_msg=name)
@@ -89,14 +94,14 @@ def test_nor_if_the_gains_are_kept_as_float16(model) -> None:
     config = dataclasses.replace(model.config, quality_knots=SMALL // channels)
     gain = np.random.default_rng(1).normal(3, 1, (config.quality_knots, channels))
     params = model.params | {"hyperprior/log2_gain": gain.astype(np.float32)}
-    once = exported_model.export("gains", config, params, {})
+    once = exported_model.export("gains", config, params, {}, model.decode)
     assert np.any(once.params["hyperprior/log2_gain"] != params["hyperprior/log2_gain"])
-    assert_same(exported_model.export("gains", config, once.params, {}), once)
+    assert_same(exported_model.export("gains", config, once.params, {}, model.decode), once)
 
 
 def test_order_of_the_parameters_does_not_show_in_the_files(model) -> None:
     turned = dict(reversed(model.params.items()))
-    exports = [exported_model.derive_coder(model.config, p) for p in (model.params, turned)]
+    exports = [derive_coder(model.config, p) for p in (model.params, turned)]
     assert list(exports[0].to_arrays()) == list(exports[1].to_arrays())
 
 
@@ -110,7 +115,7 @@ def test_weights_are_all_used_and_coded_layers_are_not_kept_twice(model) -> None
 
 def test_save_leaves_a_folder_that_is_in_use_alone(model, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="is not empty; an exported model needs a folder"):
+    with pytest.raises(FileExistsError, match="exists and is no empty folder; an exported model"):
         exported_model.save(model, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -164,8 +169,17 @@ def test_an_array_in_place_of_an_archive(folder: Path) -> None:
         ({"fingerprint": None}, "it lacks 'fingerprint'"),
         ({"config": None}, "it lacks 'config'"),
         ({"config": 7}, "config is 7; it must be a mapping"),
-        ({"config": {"widhts": [1, 2, 3]}}, "config.widhts is unknown; ModelConfig has: widths"),
-        ({"config": {"widths": [1, 2, 3]}}, "config lacks: latent_channels"),
+        (
+            {"config": {"architecture": "bass"}},
+            "architecture is 'bass'; it must be one of base, cdc",
+        ),
+        ({"decode": None}, "it lacks 'decode'"),
+        ({"decode": {"steps": 2}}, "decode lacks: gamma"),
+        (
+            {"config": BASE | {"widhts": [1, 2, 3]}},
+            "config.widhts is unknown; ModelConfig has: widths",
+        ),
+        ({"config": BASE | {"widths": [1, 2, 3]}}, "config lacks: latent_channels"),
         ({"fingerprint": "00000000"}, "model.json says 00000000: the files do not belong"),
     ],
 )
@@ -184,7 +198,7 @@ def test_description_that_is_no_mapping(folder: Path) -> None:
 def test_coding_part_of_another_model(model, folder: Path) -> None:
     arrays = model.coder.to_arrays()
     arrays["layers.head.bias"] = arrays["layers.head.bias"] + 1
-    other = LatentCoder.from_arrays(arrays)
+    other = CheckerboardCoder.from_arrays(arrays)
     np.savez(folder / "coding.npz", **arrays)
     message = f"has fingerprint {other.fingerprint:08x}, but .* {model.coder.fingerprint:08x}"
     with pytest.raises(ModelError, match=message):

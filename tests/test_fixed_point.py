@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffcomp.entropy_parameters import SLOPE
 from diffcomp.fixed_point import (
     ACTIVATION_BITS,
     EXACT,
     LARGEST,
+    LARGEST_ACTIVATION,
     MAX_WEIGHT_BITS,
     PARAMETER_BITS,
     FixedPointConv,
@@ -36,10 +38,10 @@ def random_conv(seed: int, side: int, n_in: int, n_out: int, bits: tuple) -> Fix
 
 
 def random_input(seed: int, *shape: int) -> np.ndarray:
-    """Activations over all of int16; a third of them are the extremes."""
+    """Activations over all of 24 bits; a third of them are the extremes."""
     rng = np.random.default_rng(seed)
-    h = rng.integers(-(2**15), 2**15, shape)
-    extremes = rng.choice([-(2**15), 2**15 - 1], shape)
+    h = rng.integers(-(2**23), 2**23, shape)
+    extremes = rng.choice([-(2**23), 2**23 - 1], shape)
     return np.where(rng.random(shape) < 1 / 3, extremes, h).astype(np.float64)
 
 
@@ -89,13 +91,13 @@ def test_float32_sums_would_not_be_exact() -> None:
 
 
 def test_exact_at_the_bound() -> None:
-    """2**22 products of the largest magnitude: a sum just below 2**52, odd in its last bit."""
-    count = 2**22
+    """2**14 products of the largest magnitude: a sum just below 2**52, odd in its last bit."""
+    count = 2**14
     kernel = np.full((1, 1, count, 1), LARGEST, np.int16)
-    h = np.full((1, 1, 1, count), -LARGEST - 1.0)
+    h = np.full((1, 1, 1, count), -LARGEST_ACTIVATION - 1.0)
     h[..., 0] += 1
     conv = FixedPointConv(kernel, np.zeros(1, np.int64), 0, 0, 0)
-    assert int(conv(h)[0, 0, 0, 0]) == -LARGEST * (LARGEST + 1) * count + LARGEST
+    assert int(conv(h)[0, 0, 0, 0]) == -LARGEST * (LARGEST_ACTIVATION + 1) * count + LARGEST
 
 
 PROGRAM = """
@@ -121,7 +123,9 @@ def test_number_of_blas_threads_does_not_matter() -> None:
 
 def test_sums_that_could_pass_2_to_53_are_refused() -> None:
     kernel = np.ones((1, 1, 1, 1), np.int16)
-    room = EXACT - 1 - (LARGEST + 1) - 2**4  # beside one weight of 1, and rounding by 4 bits
+    room = (
+        EXACT - 1 - (LARGEST_ACTIVATION + 1) - 2**4
+    )  # beside one weight of 1, and rounding by 4 bits
     for sign in (1, -1):
         FixedPointConv(kernel, np.array([sign * room]), 0, 4, 0)
         with pytest.raises(ValueError, match=f"sums may reach {EXACT}; they must stay below 2"):
@@ -129,9 +133,9 @@ def test_sums_that_could_pass_2_to_53_are_refused() -> None:
 
 
 def test_the_refusal_adds_up_all_weights_of_an_output() -> None:
-    kernel = np.full((3, 3, 2**12, 2), -(2**15), np.int64).astype(np.int16)
+    kernel = np.full((3, 3, 2**10, 2), -(2**15), np.int64).astype(np.int16)
     kernel[..., 0] = 0
-    rest = EXACT - 1 - 9 * 2**12 * 2**30 - 1
+    rest = EXACT - 1 - 9 * 2**10 * 2**38 - 1
     FixedPointConv(kernel, np.array([0, rest]), 0, 0, 0)
     with pytest.raises(ValueError, match="sums may reach"):
         FixedPointConv(kernel, np.array([0, rest + 1]), 0, 0, 0)
@@ -144,9 +148,10 @@ def test_round_shift_rounds_half_up() -> None:
 
 
 def test_leaky_relu_rounds_down_below_zero_and_saturates() -> None:
-    h = np.array([-(10**6), -17, -16, -9, -8, -1, 0, 1, 7, LARGEST, LARGEST + 1, 10**9], np.float64)
-    expected = [-LARGEST, -3, -2, -2, -1, -1, 0, 1, 7, LARGEST, LARGEST, LARGEST]
-    np.testing.assert_array_equal(FixedPointLayers({}).activate(h), expected)
+    top = LARGEST_ACTIVATION
+    h = np.array([-(10**9), -17, -16, -9, -8, -1, 0, 1, 7, top, top + 1, 10**9], np.float64)
+    expected = [-top, -3, -2, -2, -1, -1, 0, 1, 7, top, top, top]
+    np.testing.assert_array_equal(FixedPointLayers({}, SLOPE).activate(h), expected)
 
 
 @pytest.mark.parametrize("magnitude", [1e-9, 1e-3, 0.7, 20.0])
@@ -209,15 +214,15 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
 
 def test_units_of_each_layer() -> None:
     weights = {name: (np.ones((1, 1, 1, 1)), np.zeros(1)) for name in ("up32", "mix", "tail_head")}
-    convs = FixedPointLayers.from_floats(weights).convs
+    convs = FixedPointLayers.from_floats(weights, SLOPE).convs
     assert (convs["up32"].input_bits, convs["up32"].output_bits) == (0, ACTIVATION_BITS)
     assert (convs["mix"].input_bits, convs["mix"].output_bits) == (ACTIVATION_BITS, ACTIVATION_BITS)
     assert convs["tail_head"].output_bits == PARAMETER_BITS
 
 
 def test_arrays_give_the_same_layers() -> None:
-    layers = FixedPointLayers({"a": random_conv(10, 3, 4, 5, (14, 10, 10))})
-    again = FixedPointLayers.from_arrays(layers.to_arrays())
+    layers = FixedPointLayers({"a": random_conv(10, 3, 4, 5, (14, 10, 10))}, SLOPE)
+    again = FixedPointLayers.from_arrays(layers.to_arrays(), SLOPE)
     h = random_input(11, 1, 2, 3, 4)
     np.testing.assert_array_equal(again.linear("a", h), layers.linear("a", h))
     assert again.to_arrays().keys() == {"a.kernel", "a.bias", "a.bits"}
@@ -225,7 +230,7 @@ def test_arrays_give_the_same_layers() -> None:
 
 @pytest.mark.parametrize("name", ["a.bias", "a.bits"])
 def test_a_missing_array_is_named(name: str) -> None:
-    arrays = FixedPointLayers({"a": random_conv(12, 1, 1, 1, (0, 0, 0))}).to_arrays()
+    arrays = FixedPointLayers({"a": random_conv(12, 1, 1, 1, (0, 0, 0))}, SLOPE).to_arrays()
     del arrays[name]
     with pytest.raises(KeyError, match=name):
-        FixedPointLayers.from_arrays(arrays)
+        FixedPointLayers.from_arrays(arrays, SLOPE)

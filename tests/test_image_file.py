@@ -1,5 +1,6 @@
 """Tests of reading pictures of any kind as 8-bit sRGB, and of writing them."""
 
+import io
 import re
 import struct
 import warnings
@@ -11,7 +12,13 @@ from PIL import Image, JpegImagePlugin
 
 from diffcomp import image_file
 from diffcomp.atomic_file import FileError
-from diffcomp.image_file import ImageError, image_format, read_image, write_image
+from diffcomp.image_file import (
+    ImageError,
+    decode_image,
+    image_format,
+    read_image,
+    write_image,
+)
 
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -363,6 +370,15 @@ def test_missing_and_directory(tmp_path):
         read_image(tmp_path / "none.png")
     with pytest.raises(ImageError, match=f"^{tmp_path}: Is a directory$"):
         read_image(tmp_path)
+
+
+def test_a_picture_in_memory_is_read_like_a_file_and_errors_have_its_name(tmp_path):
+    path = save(tmp_path / "a.png", Image.fromarray(noise(4, 6)[..., 0]))
+    expected, loaded = read_image(path), decode_image(io.BytesIO(path.read_bytes()), "number 7")
+    np.testing.assert_array_equal(loaded.pixels, expected.pixels)
+    assert loaded.notes == expected.notes == ("grey converted to RGB",)
+    with pytest.raises(ImageError, match="^number 7: is not a picture of a kind that Pillow can"):
+        decode_image(io.BytesIO(b"none"), "number 7")
 
 
 def test_size_limits(tmp_path):

@@ -43,7 +43,7 @@ def test_what_a_protocol_leaves_out_is_not_there(tmp_path):
 
 
 def test_missing_images_come_with_where_to_get_them(tmp_path):
-    with pytest.raises(ImageError, match="absent: no such file or folder; get kodim01.png to"):
+    with pytest.raises(ImageError, match="absent: no such file or folder. Get kodim01.png to"):
         open_images([str(tmp_path / "absent")], PROTOCOLS["kodak"])
     with pytest.raises(ValueError, match="No images given; protocol tecnick has no data set. Get"):
         open_images([], PROTOCOLS["tecnick"])
@@ -61,49 +61,23 @@ def test_equal_pixels_of_another_shape_are_another_image():
     assert len(crcs | {NamedImage("a", changed).crc}) == 3
 
 
-@pytest.fixture(scope="module")
-def data_set(tmp_path_factory):
-    """A data set of two pictures, prepared where TensorFlow Datasets looks for such."""
-    import tensorflow_datasets as tfds
-
-    class TinyPictures(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            features = {"hr": tfds.features.Image(), "image/filename": tfds.features.Text()}
-            return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict(features)
-            )
-
-        def _split_generators(self, dl_manager):
-            return {"test": self._generate_examples()}
-
-        def _generate_examples(self):
-            for index in range(2):
-                picture = np.full((8, 9, 3), 50 * index, np.uint8)
-                yield index, {"hr": picture, "image/filename": f"number{index}.jpg"}
-
-    folder = tmp_path_factory.mktemp("tfds")
-    tfds.core.add_data_dir(folder)
-    TinyPictures(data_dir=folder).download_and_prepare()
-    return "tfds:tiny_pictures"
+def test_data_sets_of_tfds(tiny_tfds, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tiny_tfds))
+    images = open_images(["tfds:tiny_photos/pairs/train"], NONE)
+    assert images.size() == 10
+    found = {image.name: image.pixels for image in images}
+    assert list(found)[2] == "tiny_photos_pairs_train_00002"
+    assert {pixels.shape for pixels in found.values()} == {(40, 56, 3)}
+    assert sorted(int(pixels[0, 0, 2]) for pixels in found.values()) == list(range(10))
+    for image in images:  # a second time, in the same order
+        np.testing.assert_array_equal(image.pixels, found[image.name])
 
 
-def test_tensorflow_datasets(data_set):
-    images = open_images([f"{data_set}/test"], NONE)
-    assert images.size() == 2
-    assert {i.name: int(i.pixels[0, 0, 0]) for i in images} == {"number0": 0, "number1": 50}
-
-
-def test_bad_data_sets_are_refused(data_set):
-    with pytest.raises(ValueError, match="tiny_pictures has no split 'train'; it has: test"):
-        open_images([f"{data_set}/train"], NONE)
-    with pytest.raises(ValueError, match="has no data set 'no_such_set'"):
+def test_a_data_set_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(ValueError, match=r"is not prepared.* Or give a folder. Get https://clic"):
+        open_images([], PROTOCOLS["clic"])
+    with pytest.raises(ValueError, match="TFDS knows no data set 'no_such_set'"):
         open_images(["tfds:no_such_set/test"], NONE)
     with pytest.raises(ValueError, match="must be of the form tfds:NAME/SPLIT"):
         open_images(["tfds:clic"], NONE)
-
-
-def test_a_data_set_that_is_not_prepared_comes_with_its_command(data_set):
-    with pytest.raises(FileNotFoundError, match="Prepare it with: tfds build clic, or give a fol"):
-        open_images([], PROTOCOLS["clic"])

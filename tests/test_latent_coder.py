@@ -9,15 +9,16 @@ from scipy.special import ndtr
 
 from diffcomp.bitstream import BitstreamError
 from diffcomp.cdf_tables import gaussian_scales
+from diffcomp.entropy_parameters import SLOPE
 from diffcomp.fixed_point import FixedPointConv, FixedPointLayers
-from diffcomp.latent_coder import LARGEST_SYMBOL, STEP_BITS, LatentCoder
+from diffcomp.latent_coder import LARGEST_SYMBOL, STEP_BITS, CheckerboardCoder, LatentCoder
 from diffcomp.quality import CODES
 
 SHAPES = [(1, 1), (1, 2), (3, 5), (4, 8), (7, 2), (9, 9)]
 
 
 @pytest.fixture(scope="module")
-def coder() -> LatentCoder:
+def coder() -> CheckerboardCoder:
     return tiny_model.codec().model.coder
 
 
@@ -54,7 +55,7 @@ def constant(coder: LatentCoder, mean: float, log2_scale: float) -> LatentCoder:
         kernel, bias = np.zeros_like(convs[name].kernel), np.repeat(values, channels)
         bits = (16, 10, 16)
         convs[name] = FixedPointConv(kernel, np.rint(bias * 2.0**26).astype(np.int64), *bits)
-    return dataclasses.replace(coder, layers=FixedPointLayers(convs))
+    return dataclasses.replace(coder, layers=FixedPointLayers(convs, SLOPE))
 
 
 @pytest.mark.parametrize("code", [0, 97, CODES - 1])
@@ -92,14 +93,16 @@ def test_outliers_survive_up_to_the_largest_symbol(coder, size: float) -> None:
     assert np.all(np.sign(y_hat) == np.sign(y), where=clipped)
 
 
-def test_network_reads_z_hat_within_16_bits(coder) -> None:
-    """Its sums are exact for such inputs; beyond, z is coded as it is but read as the limit."""
+def test_symbols_of_z_stay_where_the_networks_sums_are_exact(coder) -> None:
+    """z is clipped to the largest symbol, which is far within 24 bits."""
     convs = dict(coder.layers.convs)
     signs = np.sign(convs["up32"].kernel)  # of weight 2**-24, or activations would saturate first
     convs["up32"] = dataclasses.replace(convs["up32"], kernel=signs, weight_bits=24)
-    insensitive = dataclasses.replace(coder, layers=FixedPointLayers(convs))
+    insensitive = dataclasses.replace(coder, layers=FixedPointLayers(convs, SLOPE))
     y, z = random_latents(coder, (4, 4))
-    means = [walk(insensitive, y, np.full_like(z, v), 10)[1].mean for v in (2e4, 2**15 - 1, 1e5)]
+    means = [
+        walk(insensitive, y, np.full_like(z, v), 10)[1].mean for v in (2e4, LARGEST_SYMBOL, 1e7)
+    ]
     assert np.any(means[1] != means[0])
     np.testing.assert_array_equal(means[2], means[1])
 
@@ -236,12 +239,12 @@ def changed(coder: LatentCoder, name: str) -> LatentCoder:
         # A count that may grow: after a smaller one of the same table, well before the next.
         entry = 1 + np.flatnonzero((np.diff(array)[:-1] > 0) & (np.diff(array)[1:] > 2))[5]
     array.flat[entry] += 1
-    return LatentCoder.from_arrays(arrays)
+    return CheckerboardCoder.from_arrays(arrays)
 
 
 def test_each_array_is_part_of_the_fingerprint(coder) -> None:
     arrays = coder.to_arrays()
-    assert LatentCoder.from_arrays(arrays).fingerprint == coder.fingerprint
+    assert CheckerboardCoder.from_arrays(arrays).fingerprint == coder.fingerprint
     assert 0 <= coder.fingerprint < 2**32
     names = [name for name in arrays if not name.endswith(".bits")]
     prints = {changed(coder, name).fingerprint for name in names}
@@ -256,7 +259,7 @@ def test_stream_of_another_coder_gives_no_silent_damage(coder, name: str) -> Non
     arrays |= {name: arrays[name] + arrays[name] // 8 + 2**22}
     if name == "step":
         arrays["log2_step"] = arrays["log2_step"] + 2**13
-    other = LatentCoder.from_arrays(arrays)
+    other = CheckerboardCoder.from_arrays(arrays)
     with pytest.raises(BitstreamError):
         coder.decode(other.encode(y, z, 50), (8, 8), 50)
 
@@ -271,4 +274,4 @@ def test_arrays_that_do_not_fit(coder) -> None:
     arrays = coder.to_arrays()
     del arrays["step"]
     with pytest.raises(KeyError, match="step"):
-        LatentCoder.from_arrays(arrays)
+        CheckerboardCoder.from_arrays(arrays)

@@ -8,7 +8,6 @@ from diffcomp.noise_schedule import (
     MAX_SNR,
     MIN_SNR,
     add_noise,
-    alpha_bar_at,
     alpha_bar_cosine,
     cosine_grid,
     eps_from_x0,
@@ -94,12 +93,6 @@ def test_one_step_starts_from_noise():
 def test_a_grid_without_steps_is_refused(steps):
     with pytest.raises(ValueError, match=f"steps is {steps}; a decode takes at least 1 step"):
         cosine_grid(steps)
-
-
-def test_a_level_is_found_by_what_the_network_is_told():
-    grid = published_grid(XPARAM, 65)
-    found = [float(alpha_bar_at(grid, t)) for t in grid.t]
-    assert found == grid.alpha_bar.tolist()
 
 
 @pytest.mark.parametrize(

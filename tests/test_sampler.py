@@ -5,16 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.noise_schedule import alpha_bar_cosine, cosine_grid
+from diffcomp.noise_schedule import cosine_grid
 from diffcomp.sampler import ddim
 
 MEAN, DEVIATION = 0.3, 0.25
 SHAPE = (2, 4, 4, 3)
 
 
-def posterior_mean(x_t, t):
+def posterior_mean(x_t, t, alpha_bar):
     """E[x_0 | x_t] for x_0 ~ N(MEAN, DEVIATION^2)."""
-    alpha_bar = alpha_bar_cosine(t)
     variance = alpha_bar * DEVIATION**2 + 1 - alpha_bar  # of x_t
     gain = jnp.sqrt(alpha_bar) * DEVIATION**2 / variance
     return MEAN + gain * (x_t - jnp.sqrt(alpha_bar) * MEAN)
@@ -80,7 +79,7 @@ def test_at_eta_one_a_step_draws_from_the_posterior_of_the_forward_process():
     x_T, x0 = noise(0), noise(1)
     first, second = cosine_grid(2).t
 
-    def denoise_fn(x_t, t):
+    def denoise_fn(x_t, t, alpha_bar):
         return jnp.where(t == first, x0, x_t)  # the last level returns x_t' itself
 
     x = sample(x_T, 2, eta=1.0, denoise_fn=denoise_fn)
@@ -98,27 +97,30 @@ def test_one_step_returns_the_estimate_at_t_one(eta):
     """After the last level alpha_bar is 1: neither eps nor fresh noise is left."""
     seen = []
 
-    def denoise_fn(x_t, t):
+    def denoise_fn(x_t, t, alpha_bar):
         jax.debug.callback(lambda t: seen.append(float(t)), t)
         return 0.5 * x_t + 0.1
 
     x_T = noise(0)
     x = jax.block_until_ready(sample(x_T, 1, eta=eta, denoise_fn=denoise_fn))
     jax.effects_barrier()
-    np.testing.assert_array_equal(x, denoise_fn(x_T, jnp.float32(1)))
+    np.testing.assert_array_equal(x, denoise_fn(x_T, jnp.float32(1), jnp.float32(0)))
     assert seen[0] == 1.0
 
 
 def test_the_network_is_asked_at_every_level_of_the_grid_in_order():
     seen = []
 
-    def denoise_fn(x_t, t):
-        jax.debug.callback(lambda t: seen.append(float(t)), t, ordered=True)
+    def denoise_fn(x_t, t, alpha_bar):
+        tell = lambda *values: seen.append(tuple(float(value) for value in values))  # noqa: E731
+        jax.debug.callback(tell, t, alpha_bar, ordered=True)
         return x_t
 
     jax.block_until_ready(sample(noise(0), 4, denoise_fn=denoise_fn))
     jax.effects_barrier()
-    assert seen == [1.0, 0.75, 0.5, 0.25]
+    grid = cosine_grid(4)
+    assert [t for t, _ in seen] == [1.0, 0.75, 0.5, 0.25]
+    assert [a for _, a in seen] == grid.alpha_bar.tolist()
 
 
 def test_a_sample_is_a_function_of_start_and_key():

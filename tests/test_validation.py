@@ -151,3 +151,11 @@ def test_a_broken_image_is_refused_at_the_start(tmp_path):
     (tmp_path / "broken.png").write_text("This is no picture.")
     with pytest.raises(ImageError, match=r"broken\.png"):
         Validation(config(tmp_path), tmp_path)
+
+
+def test_images_may_come_from_tfds(tmp_path, tiny_tfds):
+    data = dataclasses.replace(
+        SMOKE.data, validation="tfds:tiny_photos/pairs/train", tfds_dir=str(tiny_tfds)
+    )
+    with pytest.raises(ValueError, match="tfds:tiny_photos/pairs/train image 0 is 56x40; a valid"):
+        Validation(dataclasses.replace(SMOKE, data=data), tmp_path)

@@ -16,7 +16,7 @@ import numpy as np
 import skimage.data
 
 from diffcomp.codec import Codec, load
-from diffcomp.latent_coder import LatentCoder, Transfer
+from diffcomp.latent_coder import CheckerboardCoder, Transfer
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "tiny_model"
@@ -51,11 +51,11 @@ class Run(NamedTuple):
     passes: tuple[Pass, Pass]
 
 
-def spied(coder: LatentCoder) -> tuple[LatentCoder, list[Run]]:
+def spied(coder: CheckerboardCoder) -> tuple[CheckerboardCoder, list[Run]]:
     """The same coder, and a list to which each of its runs is added."""
     runs = []
 
-    class Spied(LatentCoder):
+    class Spied(CheckerboardCoder):
         def _code_y(
             self, z_symbols: np.ndarray, shape: tuple[int, int], code: int, transfer: Transfer
         ) -> tuple[np.ndarray, int]:
@@ -69,7 +69,7 @@ def spied(coder: LatentCoder) -> tuple[LatentCoder, list[Run]]:
             runs.append(Run(y_hat, tuple(passes)))
             return y_hat, crc
 
-    fields = (field.name for field in dataclasses.fields(LatentCoder))
+    fields = (field.name for field in dataclasses.fields(CheckerboardCoder))
     return Spied(**{name: getattr(coder, name) for name in fields}), runs
 
 

@@ -9,8 +9,11 @@ import jax
 import numpy as np
 
 from diffcomp import codec
+from diffcomp.cdc_config import CdcConfig
+from diffcomp.quality import quality_to_code
+from diffcomp.transforms import Z_STRIDE
 
-Encode = Callable[[np.ndarray, float], bytes]
+Encode = Callable[[np.ndarray, float | None], bytes]
 Decode = Callable[[bytes], np.ndarray]
 
 
@@ -20,7 +23,7 @@ class Coder:
 
     name: str  # e.g. "jpeg", "base", "base r=0"
     settings: str  # all that its bytes and pictures depend on; another text is another coder
-    qualities: tuple[float, ...]
+    qualities: tuple[float | None, ...]  # None: of a single rate
     encode: Encode  # uint8 [H, W, 3], quality -> the whole file
     decode: Decode  # -> uint8 [H, W, 3]
     suffix: str  # of its files
@@ -44,39 +47,58 @@ def model_coders(
 ) -> list[Coder]:
     """A coder for each realism of a shipped model, or of the folder of an exported one.
 
-    Named after the model, with " r=0" and the like unless the realism is 1. `steps` of 0 leaves
-    the number of calls of the score network to the decoder. Raises ModelError for a model that
-    cannot be read, ValueError for a realism, quality or number of steps out of its range.
+    Named after the model, with " r=0" and the like unless the realism is 1. A model of one rate
+    has no such knobs and is one coder, with the quality None. `steps` of 0 leaves the number of
+    calls of the score network to the model.
+
+    Raises ModelError for a model that cannot be read, ValueError for a realism, quality or number
+    of steps out of its range.
     """
     loaded = codec.load(model)
-    options = {"steps": steps} if steps else {}
+    options = {"seed": seed} | ({"steps": steps} if steps else {})
+    if isinstance(loaded.model.config, CdcConfig):
+        return [_model_coder(loaded, loaded.model.name, (None,), options)]
+    for quality in qualities:
+        quality_to_code(quality)
     coders = []
     for realism in realisms:
-        chosen = codec.check_settings(
-            codec.DecodeSettings(**options, realism=float(realism), seed=seed)
-        )
-        for quality in qualities:
-            codec.quality_to_code(quality)
-        settings = ", ".join(f"{name} {value:g}" for name, value in chosen._asdict().items())
-        weights = fingerprint(loaded.model.params)
-        coding = loaded.model.coder.fingerprint
-        coders.append(
-            Coder(
-                name=loaded.model.name + ("" if realism == 1 else f" r={realism:g}"),
-                settings=f"coding part {coding:08x}, weights {weights:08x}, {settings}",
-                qualities=tuple(qualities),
-                encode=loaded.compress,
-                decode=_decoder(loaded, options | {"realism": float(realism), "seed": seed}),
-                suffix=".dfc",
-                is_model=True,
-                program=lambda height, width: (codec.bucket(height), codec.bucket(width)),
-            )
-        )
+        name = loaded.model.name + ("" if realism == 1 else f" r={realism:g}")
+        coders.append(_model_coder(loaded, name, qualities, options | {"realism": float(realism)}))
     return coders
 
 
-def _decoder(loaded: codec.Codec, options: dict[str, float]) -> Decode:
-    return lambda data: loaded.decompress(data, **options)
+def _model_coder(
+    loaded: codec.Codec,
+    name: str,
+    qualities: Sequence[float | None],
+    options: dict[str, float],
+) -> Coder:
+    settings = loaded.decode_settings(**options)._asdict()
+    weights, coding = fingerprint(loaded.model.params), loaded.model.coder.fingerprint
+    if qualities == (None,):
+        settings.pop("realism")
+    stated = ", ".join(f"{option} {value:g}" for option, value in settings.items())
+    return Coder(
+        name=name,
+        settings=f"coding part {coding:08x}, weights {weights:08x}, {stated}",
+        qualities=tuple(qualities),
+        encode=loaded.compress,
+        decode=lambda data: loaded.decompress(data, **options),
+        suffix=".dfc",
+        is_model=True,
+        program=_program(loaded),
+    )
+
+
+def _program(loaded: codec.Codec) -> Callable[[int, int], tuple[int, int]]:
+    """Height and width -> those that are computed with: sizes that share them share a program."""
+
+    def whole_blocks(side: int) -> int:
+        return -(-side // Z_STRIDE)
+
+    one_rate = isinstance(loaded.model.config, CdcConfig)
+    padded = whole_blocks if one_rate else codec.bucket
+    return lambda height, width: (padded(height), padded(width))
 
 
 def fingerprint(params: dict) -> int:
