@@ -21,6 +21,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.mesh = mesh()
     config.stages = stages()
     config.decode = decode()
+    config.validation = validation()
     if variant == "smoke":
         shrink(config)
     elif variant:
@@ -135,8 +136,10 @@ def train() -> ConfigDict:
     c.validate_every = 2_000
     # Minutes between checkpoints.
     c.checkpoint_minutes = 5.0
-    # Checkpoints that are kept.
+    # Newest checkpoints that are kept, 1 or more.
     c.keep_checkpoints = 2
+    # Checkpoints that are kept beside them for their validation score: so many of the best.
+    c.keep_best = 1
     # Step at which a profile is taken, and for how many steps; none if 0.
     c.profile_start = 100
     c.profile_steps = 0
@@ -158,6 +161,21 @@ def decode() -> ConfigDict:
     c.steps = 2
     # Deviation of the starting noise, 0 to 1; 0 is deterministic.
     c.gamma = 0.0
+    return c
+
+
+def validation() -> ConfigDict:
+    c = ConfigDict()
+    # Images that are compressed and decoded: the first of data.validation.
+    c.images = 12
+    # Longest side of the centre crop of each, pixels, at least 64; crops have multiples of 64.
+    c.side = 512
+    # Qualities, 1 to 8, that each is compressed at; () for a model of one rate.
+    c.qualities = (2.0, 4.0, 6.0)
+    # Calls of the score network when an image is decoded; 0: as many as decode.steps.
+    c.steps = 0
+    # Images shown in the panels: original and decoded side by side.
+    c.panels = 4
     return c
 
 
@@ -249,5 +267,6 @@ def shrink(config: ConfigDict) -> None:
     config.train.klt_patches = 2_000
     config.train.log_every = 1
     config.train.validate_every = 2
+    config.validation.update(images=2, side=64, qualities=(2.0, 6.0), steps=1, panels=1)
     for stage in config.stages:
         stage.update(steps=2, batch=2, crop=64, warmup=1)

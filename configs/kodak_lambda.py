@@ -145,8 +145,10 @@ def train() -> ConfigDict:
     c.validate_every = 10_000
     # Minutes between checkpoints.
     c.checkpoint_minutes = 10.0
-    # Newest checkpoints that are kept.
+    # Newest checkpoints that are kept, 1 or more.
     c.keep_checkpoints = 2
+    # Checkpoints that are kept beside them for their validation score: so many of the best.
+    c.keep_best = 1
     # Step at which a profile is taken, and for how many steps; none if 0.
     c.profile_start = 100
     c.profile_steps = 0

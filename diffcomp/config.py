@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from diffcomp.cdc_config import CdcConfig, CdcLossConfig
+from diffcomp.quality import quality_to_code
 
 T = TypeVar("T")
 
@@ -100,12 +101,33 @@ class TrainConfig:
     keep_checkpoints: int
     profile_start: int
     profile_steps: int
+    keep_best: int
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodeConfig:
     steps: int
     gamma: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationConfig:
+    """Raises ValueError for a value out of its range."""
+
+    images: int
+    side: int
+    qualities: tuple[float, ...]
+    steps: int
+    panels: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("images", 0), ("side", 64), ("steps", 0), ("panels", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"validation.{name} is {getattr(self, name)}; it must be at least {least}."
+                )
+        for quality in self.qualities:
+            quality_to_code(quality)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,12 +139,20 @@ class Config:
     mesh: MeshConfig
     stages: tuple[StageConfig, ...]
     decode: DecodeConfig
+    validation: ValidationConfig
 
     def __post_init__(self) -> None:
         if self.model.ARCHITECTURE != self.loss.ARCHITECTURE:
             raise ValueError(
                 f"model has architecture {self.model.ARCHITECTURE!r} and loss"
                 f" {self.loss.ARCHITECTURE!r}; they must be the same."
+            )
+        one_rate = isinstance(self.model, CdcConfig)
+        if one_rate == bool(self.validation.qualities):
+            rule = "has one rate and takes none" if one_rate else "needs at least one"
+            raise ValueError(
+                f"validation.qualities is {self.validation.qualities}; architecture"
+                f" {self.model.ARCHITECTURE!r} {rule}."
             )
 
 

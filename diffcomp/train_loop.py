@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import jax
 import numpy as np
@@ -42,6 +43,22 @@ def train(config: Config, workdir: epath.PathLike) -> TrainState:
         return run.stages()
     finally:
         run.close()
+
+
+def restore_average(
+    config: Config, workdir: epath.PathLike, *, best: bool = False
+) -> tuple[Position, FlatParams]:
+    """The weight average of the newest checkpoint, and where in the run it belongs.
+
+    If `best`, of the one with the best validation score instead. Raises FileNotFoundError if there
+    is none, and what `Checkpoints.restore` raises.
+    """
+    with closing(Checkpoints(epath.Path(workdir), config)) as checkpoints:
+        restored = checkpoints.restore_average(param_shapes(config.model), best=best)
+    if restored is None:
+        kind = "checkpoint with a validation score" if best else "checkpoint"
+        raise FileNotFoundError(f"{workdir} holds no {kind}.")
+    return restored
 
 
 class _Run:

@@ -55,5 +55,3 @@ def test_a_model_of_one_rate_is_one_coder_without_quality_and_realism(tmp_path):
     assert (coder.name, coder.qualities) == ("published", (None,))
     assert "steps 1" in coder.settings and "realism" not in coder.settings
     assert coder.program(65, 100) == coder.program(66, 128) != coder.program(64, 100)
-    small = image()[:63, :64]
-    assert coder.decode(coder.encode(small, None)).shape == small.shape

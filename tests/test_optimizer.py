@@ -25,6 +25,7 @@ TRAIN = TrainConfig(
     keep_checkpoints=2,
     profile_start=0,
     profile_steps=0,
+    keep_best=0,
 )
 
 

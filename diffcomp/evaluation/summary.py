@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib.metadata
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import diffcomp
 from diffcomp import atomic_file
 from diffcomp.evaluation import metrics
 from diffcomp.evaluation.bd_rate import METHOD, BdRate, bd_rate
@@ -186,7 +186,7 @@ _RATE_COLUMNS = ("bd_rate_percent", "from", "to", "overlap", "reason")
 def as_dict(summary: Summary) -> dict[str, Any]:
     """The summary in what JSON can hold."""
     return {
-        "diffcomp": diffcomp.__version__,
+        "diffcomp": importlib.metadata.version("diffcomp"),
         "protocol": summary.protocol.name,
         "protocol_description": summary.protocol.description,
         "definitions": summary.definitions,
