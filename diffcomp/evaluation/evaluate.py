@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -157,16 +156,17 @@ def _notes(
 
 def print_summary(found: Summary, out: str) -> None:
     """The table on stdout."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
     table = Table(title=f"protocol {found.protocol.name}: {found.protocol.description}")
     columns = [c for c in found.columns if c != "bytes"]
+    width = None if sys.stdout.isatty() else 60 + 14 * len(columns)
+    console = Console(file=sys.stdout, width=width)
     for heading in ("codec", "quality", *map(summary.label, columns)):
-        table.add_column(heading, justify="left" if heading == "codec" else "right")
+        table.add_column(
+            heading, justify="left" if heading == "codec" else "right", overflow="fold"
+        )
     for point in found.points:
         values = [point.means.get(column) for column in columns]
-        cells = [
-            "" if v is None else np.format_float_positional(v, 4, fractional=False) for v in values
-        ]
+        cells = ["" if value is None else f"{value:.4g}" for value in values]
         table.add_row(point.codec, point.quality, *cells)
     console.print(table)
     for note in found.notes:

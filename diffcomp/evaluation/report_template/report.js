@@ -204,10 +204,10 @@ function drawSummary() {
     element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
 }
 
-function nameCell(codec) {
+function nameCell(codec, tag = "td") {
   const swatch = element("span", { className: "swatch" });
   swatch.style.background = color(codec);
-  return element("td", {}, swatch, codec);
+  return element(tag, {}, swatch, codec);
 }
 
 function drawRates() {
@@ -216,8 +216,11 @@ function drawRates() {
   const labels = Object.fromEntries(data.columns.map((c) => [c.name, c.label]));
   $("rates-text").textContent = `Rate at equal quality against ${data.anchor}; negative means smaller files. `
     + "In brackets the range of the metric over which the curves are compared.";
-  const head = ["codec", ...names.map((n) => labels[n] || n)].map((text) => element("th", { textContent: text, scope: "col" }));
-  const body = codecs.map((codec) => element("tr", {}, nameCell(codec), ...names.map((name) => {
+  const head = [
+    element("th", { textContent: "metric", scope: "col" }),
+    ...codecs.map((codec) => Object.assign(nameCell(codec, "th"), { scope: "col" })),
+  ];
+  const body = names.map((name) => element("tr", {}, element("td", { textContent: labels[name] || name }), ...codecs.map((codec) => {
     const rate = data.bd_rates.find((r) => r.codec === codec && r.metric === name);
     if (rate.reason) return element("td", { className: "text", textContent: `none: ${rate.reason}` });
     const percent = rate.bd_rate_percent;
@@ -284,7 +287,7 @@ function caption(entry, other) {
   const size = entry.row.bytes;
   const ratio = other ? ` (${size >= other.row.bytes ? "+" : ""}${((size / other.row.bytes - 1) * 100).toFixed(1)} %)` : "";
   const figures = data.metrics.filter((m) => m.name in entry.row)
-    .map((m) => `${m.label} ${number(entry.row[m.name])}`);
+    .map((m) => `${m.label} ${number(entry.row[m.name])}`.replaceAll(" ", "\u00a0"));
   return [
     element("b", { textContent: rung(entry.codec, entry.quality) }),
     `, ${bytes(size)} bytes${ratio}, ${number(entry.row.bpp, 3)} bpp`, element("br"), figures.join(" · "),
