@@ -33,6 +33,7 @@ def get_config(variant: str = "") -> ConfigDict:
     """`variant` is a list, by commas, of "smoke", "lmbda=NUMBER" and "rho=NUMBER"."""
     config = ConfigDict({"model": model(), "loss": loss(), "data": data(), "train": train()})
     config.mesh, config.stages, config.decode = mesh(), (stage(),), decode()
+    config.validation = validation()
     for word in filter(None, variant.split(",")):
         name, _, value = word.partition("=")
         if word == "smoke":
@@ -201,6 +202,21 @@ def decode() -> ConfigDict:
     return c
 
 
+def validation() -> ConfigDict:
+    c = ConfigDict()
+    # Images that are compressed and decoded: the first of data.validation. [ours]
+    c.images = 8
+    # Longest side of the centre crop of each, pixels, at least 64; crops have multiples of 64.
+    c.side = 256
+    # For base only: qualities that each is compressed at.
+    c.qualities = ()
+    # Calls of the U-Net when an image is decoded; 0: as many as decode.steps. [ours]
+    c.steps = 0
+    # Images shown in the panels: original and decoded side by side.
+    c.panels = 4
+    return c
+
+
 def shrink(config: ConfigDict) -> None:
     """The same at a hundredth of the size: a step in the warm-up, one after it."""
     config.model.update(width=4, context_channels=min(config.model.context_channels, 4))
@@ -209,3 +225,4 @@ def shrink(config: ConfigDict) -> None:
     config.train.update(log_every=1, validate_every=2)
     config.stages[0].update(steps=2, batch=2, crop=64)
     config.decode.steps = 2
+    config.validation.update(images=1, side=64, panels=1)

@@ -151,11 +151,11 @@ def global_batch(mesh: Mesh, rows: np.ndarray) -> jax.Array:
     return jax.make_array_from_process_local_data(batch_sharding(mesh), rows)
 
 
-def agreed(value: bool) -> bool:
-    """What the first process says: for decisions by the clock. Every process must call it."""
+def agreed(value: float) -> float:
+    """What the first process says: of the clock, or of a score. Every process must call it."""
     if jax.process_count() == 1:
         return value
-    return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
+    return float(multihost_utils.broadcast_one_to_all(np.float32(value)))
 
 
 def gathered(mesh: Mesh, tree: Any) -> Any:

@@ -93,7 +93,7 @@ class _Run:
         if jax.process_count() > 1 and done % self.config.train.log_every:
             return False
         minutes = (time.monotonic() - self._saved) / 60
-        due = sharding.agreed(minutes >= self.config.train.checkpoint_minutes)
+        due = sharding.agreed(minutes) >= self.config.train.checkpoint_minutes
         if due:
             self._saved = time.monotonic()
         return due
@@ -167,10 +167,12 @@ class _Run:
         return state
 
     def _validate(self, total: int, state: TrainState) -> float | None:
-        average = sharding.gathered(self._mesh, state.average)
-        if self._validation is None:
-            return None
-        return self._validation.run(total, average, self._writer)
+        """The score, the same in all processes; the first one measures it."""
+        average, score = sharding.gathered(self._mesh, state.average), None
+        if self._validation is not None:
+            score = self._validation.run(total, average, self._writer)
+        score = sharding.agreed(math.nan if score is None else score)
+        return None if math.isnan(score) else score
 
     def _batches(self, position: Position, stage: StageConfig) -> Iterator[np.ndarray]:
         dataset = CropDataset(

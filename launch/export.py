@@ -11,11 +11,11 @@ from absl import app, flags
 from absl import logging as absl_logging
 from etils import epath
 
-from diffcomp import exported_model
+from diffcomp import codec, exported_model
 from diffcomp.config import Config, from_mapping
 from diffcomp.train_loop import restore_average
 
-_NAME = flags.DEFINE_string("name", "base", "Name of the model.")
+_NAME = flags.DEFINE_string("name", None, "Name of the model (default: that of WORKDIR).")
 _BEST = flags.DEFINE_bool("best", False, "The best checkpoint instead of the newest.")
 _CARD = flags.DEFINE_string("card", None, "JSON file with the model's provenance.")
 
@@ -29,7 +29,10 @@ def main(argv: list[str]) -> None:
     position, params = restore_average(config, workdir, best=_BEST.value)
     card = json.loads(Path(_CARD.value).read_text()) if _CARD.value else {}
     card |= {"stage": config.stages[position.stage].name, "step": position.step}
-    model = exported_model.export(_NAME.value, config.model, params, card, config.decode)
+    origin = codec.load(config.train.init).model if config.train.init else None
+    model = exported_model.export(
+        _NAME.value or workdir.name, config.model, params, card, config.decode, origin=origin
+    )
     exported_model.save(model, out)
     print(f"{out}: model {model.name}, fingerprint {model.coder.fingerprint:08x}")
 

@@ -4,6 +4,7 @@ python checkpoint_process.py FOLDER                    8 devices
 python checkpoint_process.py FOLDER ADDRESS PROCESS    4 devices, 2 in each of 2 processes
 """
 
+import faulthandler
 import sys
 import time
 from contextlib import closing
@@ -17,6 +18,8 @@ from small_states import CONFIG, form, overwriting_step, state_at
 
 from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.checkpoint_reader import DamagedCheckpointError
+
+LIMIT = 100.0  # seconds
 
 
 def sharding_on(mesh, leaf):
@@ -136,6 +139,8 @@ def stop_at_sigterm(folder, mesh):
 
 
 if __name__ == "__main__":
+    # Processes that wait for each other for ever end here, and say where they were.
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
     if len(sys.argv) == 2:
         alone(Path(sys.argv[1]))
     else:
