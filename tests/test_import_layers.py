@@ -24,7 +24,7 @@ LAYERS: list[dict[str, set[str]]] = [
     {
         "array functions": {
             "pixels", "quantization", "noise_schedule", "layers", "perceptual", "sampler",
-            "compilation_cache", "complexity", "cdc_layers",
+            "compilation_cache", "complexity", "stopwatch", "cdc_layers",
         },
     },
     {
@@ -39,7 +39,7 @@ LAYERS: list[dict[str, set[str]]] = [
         "commands": {"__init__", "__main__", "cli", "demo"},
         "training": {
             "losses", "optimizer", "train_step", "checkpoint", "image_sources", "crop_slots",
-            "input_pipeline", "train_loop", "karhunen_loeve", "validation",
+            "input_pipeline", "train_loop", "karhunen_loeve", "validation", "step_parts",
         },
     },
 ]  # fmt: skip
