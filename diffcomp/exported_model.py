@@ -43,7 +43,7 @@ class ModelError(ValueError):
 class ExportedModel:
     name: str
     config: Architecture
-    params: Params  # float32, by path such as "hyperprior/analysis/basis"
+    params: Params  # float32, NumPy or JAX, by path such as "hyperprior/analysis/basis"
     coder: LatentCoder
     decode: DecodeConfig  # of its files, unless told otherwise
     card: dict  # provenance: how it was trained, for how long, on what
@@ -148,7 +148,7 @@ def load(directory: Path) -> ExportedModel:
         decode = from_mapping(DecodeConfig, description["decode"], "decode")
         coder = coder_type(config).from_arrays(_read_arrays(directory / "coding.npz"))
         weights = _read_arrays(directory / "weights.npz")
-        params = {path: value.astype(np.float32) for path, value in weights.items()}
+        params = {p: value.astype(np.float32, copy=False) for p, value in weights.items()}
     except ModelError:
         raise
     except _DAMAGED as error:

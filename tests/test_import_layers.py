@@ -25,7 +25,7 @@ LAYERS: list[dict[str, set[str]]] = [
     {
         "array functions": {
             "pixels", "quantization", "noise_schedule", "layers", "perceptual", "dists", "vgg",
-            "sampler", "compilation_cache", "complexity", "cdc_layers",
+            "sampler", "compilation_cache", "complexity", "stopwatch", "cdc_layers",
         },
     },
     {
@@ -41,6 +41,7 @@ LAYERS: list[dict[str, set[str]]] = [
             "losses", "cdc_losses", "optimizer", "precision", "sharding", "train_step",
             "run_metrics", "checkpoint", "checkpoint_reader", "checkpoint_scores",
             "crop_slots", "input_pipeline", "train_loop", "karhunen_loeve", "validation",
+            "step_parts",
         },
         "evaluation": {
             "evaluation.__init__", "evaluation.baselines", "evaluation.bd_rate",
