@@ -68,6 +68,8 @@ def loss() -> ConfigDict:
     c.lpips_net = "alex"
     # LPIPS in units of mse (0..255): what one unit of LPIPS is worth.
     c.lpips_scale = 175.0
+    # DISTS likewise, in the stages that use it.
+    c.dists_scale = 150.0
     # The paper's rho at realism 1: weight of perception against distortion.
     c.rho_max = 0.9
     # Realism of a training image: uniform in this range, then cut off to [0, 1].
@@ -237,6 +239,8 @@ def stage(**changes: Any) -> ConfigDict:
     c.accumulate = 1
     # Side of a crop, pixels; a multiple of 64.
     c.crop = 128
+    # Images of each batch, those of highest realism, whose DISTS counts beside LPIPS (slow).
+    c.dists_images = 0
     # Adam's rate.
     c.learning_rate = 1e-3
     # Steps over which it rises from 0.

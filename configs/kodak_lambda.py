@@ -178,6 +178,8 @@ def stage() -> ConfigDict:
     c.accumulate = 1
     # Side of a crop, pixels. [paper, code]
     c.crop = 256
+    # For base only: images of each batch whose DISTS counts.
+    c.dists_images = 0
     # Adam's rate. [paper, code]
     c.learning_rate = 5e-5
     # Steps over which it rises from 0. [paper: none]

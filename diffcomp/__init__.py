@@ -12,7 +12,7 @@ Where to read, from a photograph to its file and back:
 
     stage                                      file
     command line, image files                  cli.py, image_file.py (atomic_file, color_conversion)
-    compress and decompress, step by step      codec.py
+    compress and decompress, step by step      codec.py (inference: its compiled programs)
     symbols and table indexes, in integers     latent_coder.py (entropy_parameters, fixed_point)
     range coder over integer tables            range_coder.py (cdf_tables)
     the .dfc container                         bitstream.py
@@ -31,7 +31,8 @@ Names used everywhere:
     symbols         the integers that are coded; indexes: the CDF table of each
     bits, bpp       information; bits of the real file per pixel
     bpp_estimate    the model's -log2 p per pixel
-    lmbda, rho      weight of distortion against rate, of perception within distortion
+    lmbda, rho      weight of distortion against rate (of the rate, in the published model), and
+                    of perception within distortion
     quality         q in [1, 8], picks lmbda and the gains; realism: r in [0, 1], picks rho
     x_t, eps        noised image, its noise; t in [0, 1], 0 is clean
     alpha_bar       alpha(t)^2, the share of signal in x_t

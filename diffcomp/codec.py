@@ -170,6 +170,11 @@ def load(model: str | Path = DEFAULT_MODEL) -> Codec:
     Raises ModelError if there is no readable model.
     """
     compilation_cache.enable()
+    return Codec(exported_model.load(model_folder(model)))
+
+
+def model_folder(model: str | Path) -> Path:
+    """The folder of a shipped model's name, or of an exported model; ModelError for neither."""
     shipped = MODELS / str(model)
     directory = shipped if shipped.is_dir() else Path(model)
     if not directory.is_dir():
@@ -177,7 +182,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Codec:
         raise exported_model.ModelError(
             f"{model} is neither a folder nor a shipped model; shipped are: {names}."
         )
-    return Codec(exported_model.load(directory))
+    return directory
 
 
 def model_names() -> dict[int, str]:

@@ -34,6 +34,7 @@ def coder_type(config: Architecture) -> type[LatentCoder]:
 
 def derive_coder(config: Architecture, params: Params) -> LatentCoder:
     """The coding part of a model with these parameters, float32 by path."""
+    params = {path: np.asarray(value) for path, value in params.items()}
     if isinstance(config, CdcConfig):
         return _single_pass_coder(config, params)
     return _checkerboard_coder(config, params)

@@ -40,6 +40,7 @@ class LossConfig:
     lmbda_high: float
     lpips_net: str
     lpips_scale: float
+    dists_scale: float
     rho_max: float
     realism_range: tuple[float, float]
     balance: float
@@ -69,6 +70,7 @@ class StageConfig:
     batch: int
     accumulate: int
     crop: int
+    dists_images: int
     learning_rate: float
     warmup: int
     schedule: str

@@ -5,7 +5,8 @@
 (paper, section 3.3, with the base reconstruction's error added). bpp counts bits per pixel of y and
 z; mse is on the scale 0..255, averaged over pixels and channels; rho = rho_max * r, r the realism
 knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse; w_t is the signal-to-noise
-ratio of x_t, cut off to `snr_weights`.
+ratio of x_t, cut off to `snr_weights`. A stage may add rho `dists_scale` dists(x_0) to its LPIPS
+for some images of each batch: VGG16 is too slow for all of them.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from jax import Array
 
 from diffcomp.cdc_config import CdcLossConfig
 from diffcomp.config import LossConfig
+from diffcomp.dists import DistsWeights, dists
 from diffcomp.hyperprior import Latents, Rate, normalized_quality
 from diffcomp.model import Architecture, FlatParams, network, variables_of
 from diffcomp.noise_schedule import add_noise, alpha_bar_cosine, snr
@@ -47,6 +49,8 @@ class Objective(NamedTuple):
     loss: LossConfig | CdcLossConfig
     lpips_weights: LpipsWeights | None
     compute_dtype: str = "float32"
+    dists_weights: DistsWeights | None = None
+    dists_images: int = 0  # of a batch, those of highest realism, whose DISTS counts
 
     def apply(self, params: FlatParams, *args: object, method: str) -> object:
         variables = variables_of(cast_params(params, self.compute_dtype))
@@ -159,8 +163,12 @@ def _decoder_terms(
     weight = jnp.clip(snr(alpha_bar), *loss.snr_weights)
     rho = loss.rho_max * c.realism
     score = (1 - rho) * weight * mse_x0 + rho * loss.lpips_scale * perception
-    distortion = loss.base_weight * mse_base + (1 - loss.base_weight) * score
     terms = {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception}
+    if objective.dists_images:
+        top = jnp.argsort(-c.realism)[: objective.dists_images]
+        terms["dists_x0"] = dists(objective.dists_weights, x[top], x0[top])
+        score = score.at[top].add(rho[top] * loss.dists_scale * terms["dists_x0"])
+    distortion = loss.base_weight * mse_base + (1 - loss.base_weight) * score
     return distortion, terms | noise_level_terms(mse_x0, c.t)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from diffcomp import codec, karhunen_loeve, run_metrics, sharding
+from diffcomp import codec, exported_model, karhunen_loeve, run_metrics, sharding
 from diffcomp.cdc_config import CdcConfig
 from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.config import Config, StageConfig, to_dict
@@ -230,7 +230,7 @@ def initial_params(config: Config, mesh: Mesh, slots: CropSlots) -> FlatParams:
 
 
 def _exported_params(config: Config) -> dict[str, np.ndarray]:
-    model = codec.load(config.train.init).model
+    model = exported_model.load(codec.model_folder(config.train.init))
     if model.config != config.model:
         raise ValueError(
             f"train.init is {config.train.init}, a model of configuration {to_dict(model.config)};"

@@ -14,6 +14,7 @@ from diffcomp import sharding
 from diffcomp.cdc_config import CdcConfig
 from diffcomp.cdc_losses import draw_cdc_conditions, published_objective
 from diffcomp.config import Config, StageConfig, TrainConfig
+from diffcomp.dists import DistsWeights, load_dists
 from diffcomp.losses import (
     Metrics,
     Objective,
@@ -45,6 +46,11 @@ class TrainState(NamedTuple):
     params: FlatParams
     average: FlatParams  # exponential moving average of params
     optimizer: Any  # optax state of the trainable parameters
+
+
+class PerceptualWeights(NamedTuple):
+    lpips: LpipsWeights | None
+    dists: DistsWeights | None
 
 
 TrainStep = Callable[[TrainState, Array], tuple[TrainState, Metrics]]
@@ -95,10 +101,17 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
     stage_key = jax.random.fold_in(jax.random.key(config.train.seed), stage_index)
 
     def train_step(
-        state: TrainState, batch: Array, lpips_weights: LpipsWeights | None
+        state: TrainState, batch: Array, weights: PerceptualWeights
     ) -> tuple[TrainState, Metrics]:
         log.info("compiling the step of stage %s for batches %s", stage.name, batch.shape)
-        objective = Objective(config.model, config.loss, lpips_weights, config.train.compute_dtype)
+        objective = Objective(
+            model=config.model,
+            loss=config.loss,
+            lpips_weights=weights.lpips,
+            compute_dtype=config.train.compute_dtype,
+            dists_weights=weights.dists,
+            dists_images=stage.dists_images,
+        )
         trainable = trainable_part(stage, state.params)
         key = jax.random.fold_in(stage_key, state.step)
 
@@ -127,18 +140,22 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
         donate_argnums=0,
     )
     # An argument, not part of the program: XLA would spend minutes on folding such constants.
-    weights = _lpips_weights(config, stage, mesh)
+    weights = _perceptual_weights(config, stage, mesh)
     return lambda state, batch: jitted(state, batch, weights)
 
 
-def _lpips_weights(config: Config, stage: StageConfig, mesh: Mesh) -> LpipsWeights | None:
+def _perceptual_weights(config: Config, stage: StageConfig, mesh: Mesh) -> PerceptualWeights:
+    """Those that the stage's loss needs, on every device."""
     # The published loss may have no perceptual part.
     if stage.objective not in PERCEPTUAL or getattr(config.loss, "rho", 1) == 0:
-        return None
+        return PerceptualWeights(None, None)
+    weights = PerceptualWeights(
+        lpips=load_lpips(config.loss.lpips_net), dists=load_dists() if stage.dists_images else None
+    )
     whole = sharding.replicated(mesh)
     return jax.tree.map(
         lambda leaf: jax.make_array_from_callback(leaf.shape, whole, lambda index: leaf[index]),
-        load_lpips(config.loss.lpips_net),
+        weights,
     )
 
 

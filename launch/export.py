@@ -29,7 +29,9 @@ def main(argv: list[str]) -> None:
     position, params = restore_average(config, workdir, best=_BEST.value)
     card = json.loads(Path(_CARD.value).read_text()) if _CARD.value else {}
     card |= {"stage": config.stages[position.stage].name, "step": position.step}
-    origin = codec.load(config.train.init).model if config.train.init else None
+    origin = None
+    if config.train.init:
+        origin = exported_model.load(codec.model_folder(config.train.init))
     model = exported_model.export(
         _NAME.value or workdir.name, config.model, params, card, config.decode, origin=origin
     )

@@ -41,4 +41,6 @@ def expand(argument: str) -> str:
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main, [expand(argument) for argument in sys.argv])
+    # The flags of a config are looked up in sys.argv, whatever absl is given.
+    sys.argv = [expand(argument) for argument in sys.argv]
+    app.run(main)

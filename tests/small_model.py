@@ -23,6 +23,7 @@ LOSS = LossConfig(
     lmbda_high=0.02,
     lpips_net="alex",
     lpips_scale=175.0,
+    dists_scale=150.0,
     rho_max=0.9,
     realism_range=(-0.5, 1.75),
     balance=0.5,

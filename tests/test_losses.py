@@ -7,10 +7,12 @@ import pytest
 from small_model import LOSS, MODEL
 
 from diffcomp import train_step
+from diffcomp.dists import load_dists
 from diffcomp.hyperprior import Rate
 from diffcomp.losses import (
     Conditions,
     Objective,
+    decoder_objective,
     draw_conditions,
     lmbda,
     mse_255,
@@ -216,3 +218,24 @@ def test_the_linear_loss_knows_nothing_of_the_networks(params):
     for path, gradient in gradients.items():
         if path.startswith(("score_", "context_conditioning", "context_decoder/residual")):
             assert (np.asarray(gradient) == 0).all()
+
+
+def test_dists_counts_for_the_most_realistic_images(params):
+    """Two images: only the second, of realism 1, gets rho * scale * (1 - base_weight) of it."""
+    x = jnp.concatenate([image(0), image(1)])
+    one = conditions(realism=0.0), conditions(realism=1.0, seed=2)
+    c = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *(d._replace(key=None) for d in one))
+    c = c._replace(key=jax.random.key(3))
+    weights = load_lpips("alex")
+
+    def run(**changes):
+        return decoder_objective(Objective(MODEL, LOSS, weights, **changes), params, x, c)
+
+    without, _ = run()
+    loss, terms = run(dists_weights=load_dists(), dists_images=1)
+    assert 0 < float(terms["dists_x0"]) < 1
+    share = (1 - LOSS.base_weight) * LOSS.rho_max * LOSS.dists_scale * float(terms["dists_x0"])
+    weight = float(lmbda(LOSS, jnp.float32(3.0)))
+    middle = (LOSS.lmbda_low * LOSS.lmbda_high) ** 0.5
+    balance = (middle / weight) ** LOSS.balance
+    assert float(loss - without) == pytest.approx(balance * weight * share / 2, rel=1e-3)

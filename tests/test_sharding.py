@@ -21,7 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 def start(out, data, fsdp, devices, **environment):
     """The program of `mesh_program` in a process of its own."""
     flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = os.environ | environment | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
+    # No compilation cache: programs that come from it, of several devices on a CPU, may wait for
+    # each other for ever in JAX 0.5.
+    environment |= {
+        "XLA_FLAGS": flags,
+        "PYTHONPATH": str(ROOT),
+        "JAX_ENABLE_COMPILATION_CACHE": "0",
+    }
+    environment = os.environ | environment
     command = [sys.executable, str(PROGRAM), str(out), str(data), str(fsdp)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
