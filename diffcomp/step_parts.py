@@ -70,8 +70,10 @@ def training_parts(config: Config, stage: StageConfig, params: FlatParams) -> li
     fits_latents = stage.objective in ("linear", "joint")
     encode = _encode if stage.objective in ("decoder", "joint") else _encode_linear
     y = chain.add("encoder", _ENCODER, encode, x, one, backward=fits_latents)
-    rate = chain.add("hyper", _HYPER, _noisy_rate, y, one, key, backward=fits_latents)
-    y_hat = rate.pick("y_hat")
+    if fits_latents:
+        y_hat = chain.add("hyper", _HYPER, _noisy_rate, y, one, key).pick("y_hat")
+    else:
+        y_hat = chain.add("hyper", _HYPER, _round, y, one, backward=False)
     if stage.objective == "linear":
         linear = chain.add("linear decoder", _CONTEXT, _decode_linear, y_hat)
         chain.add("losses", (), _squared_error, x, linear)
@@ -184,6 +186,15 @@ def _noisy_rate(apply: Callable, y: Array, quality: Array, key: Array) -> Rate:
         return model.noisy_rate(Latents(y, model.hyperprior.hyper_analysis(y)), quality, key)
 
     return apply(y, quality, key, method=method)
+
+
+def _round(apply: Callable, y: Array, quality: Array) -> Array:
+    """y_hat alone: who calls this under jit does not pay for the bits."""
+
+    def method(model: nn.Module, y: Array, quality: Array) -> Array:
+        return model.rate(Latents(y, model.hyperprior.hyper_analysis(y)), quality).y_hat
+
+    return apply(y, quality, method=method)
 
 
 def _decode_linear(apply: Callable, y_hat: Array) -> Array:
