@@ -5,6 +5,8 @@
     python launch/train.py --config=configs/base.py:smoke ...   # a minute on a laptop
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 NETWORKS = ("context_decoder/residual", "context_conditioning")
@@ -16,8 +18,10 @@ ENCODER = ("hyperprior/analysis/residual", "hyperprior/conditioning")
 def get_config(variant: str = "") -> ConfigDict:
     """`variant` is "" or "smoke" (a few steps of every stage on tiny networks)."""
     config = ConfigDict({"model": model(), "loss": loss(), "data": data(), "train": train()})
+    config.mesh = mesh()
     config.stages = stages()
     config.decode = decode()
+    config.validation = validation()
     if variant == "smoke":
         shrink(config)
     elif variant:
@@ -109,22 +113,45 @@ def train() -> ConfigDict:
     c = ConfigDict()
     # Seed of initialisation, noise and conditions.
     c.seed = 0
+    # Exported model to start from, a folder or a shipped model's name; if empty, random networks
+    # around the principal components of the training images.
+    c.init = ""
     # 16x16 patches from which the principal components are computed.
     c.klt_patches = 200_000
+    # Type in which the networks compute: "float32" or "bfloat16" (hyperprior and losses: float32).
+    c.compute_dtype = "float32"
     # Gradients of a larger norm are scaled down to it.
     c.clip_norm = 1.0
     # Adam's decay of second moments.
     c.adam_b2 = 0.99
-    # Decay per step of the weight average (warmed up from 0).
+    # Largest decay of the weight average.
     c.average_decay = 0.999
+    # Steps between its updates.
+    c.average_every = 1
+    # At its n-th update the decay is at most 1 - (1 + n)^-power.
+    c.average_power = 0.75
     # Steps between log lines.
     c.log_every = 100
     # Steps between validations.
     c.validate_every = 2_000
     # Minutes between checkpoints.
     c.checkpoint_minutes = 5.0
-    # Checkpoints that are kept.
+    # Newest checkpoints that are kept, 1 or more.
     c.keep_checkpoints = 2
+    # Checkpoints that are kept beside them for their validation score: so many of the best.
+    c.keep_best = 1
+    # Step at which a profile is taken, and for how many steps; none if 0.
+    c.profile_start = 100
+    c.profile_steps = 0
+    return c
+
+
+def mesh() -> ConfigDict:
+    c = ConfigDict()
+    # Devices that share out a batch only; -1: all that are left.
+    c.data = -1
+    # Devices that also share out parameters, averages and the optimiser's state.
+    c.fsdp = 1
     return c
 
 
@@ -137,71 +164,93 @@ def decode() -> ConfigDict:
     return c
 
 
-def stages() -> tuple[ConfigDict, ...]:
-    """Each stage starts from the weight average of the one before.
+def validation() -> ConfigDict:
+    c = ConfigDict()
+    # Images that are compressed and decoded: the first of data.validation.
+    c.images = 12
+    # Longest side of the centre crop of each, pixels, at least 64; crops have multiples of 64.
+    c.side = 512
+    # Qualities, 1 to 8, that each is compressed at; () for a model of one rate.
+    c.qualities = (2.0, 4.0, 6.0)
+    # Calls of the score network when an image is decoded; 0: as many as decode.steps.
+    c.steps = 0
+    # Images shown in the panels: original and decoded side by side.
+    c.panels = 4
+    return c
 
-    objective: which loss (see losses.py). batch x crop x crop pixels per step. The rate warms up
-    linearly over `warmup` steps to learning_rate, then falls by a cosine to final_rate times that.
-    multipliers: parameters by path prefix, and the factor on their rate; all others are frozen.
-    """
+
+def stages() -> tuple[ConfigDict, ...]:
+    """Each stage starts from the weight average of the one before."""
     return (
-        ConfigDict(
-            dict(
-                name="linear",
-                objective="linear",
-                steps=4_000,
-                batch=24,
-                crop=128,
-                learning_rate=1e-3,
-                warmup=100,
-                final_rate=0.1,
-                multipliers=dict.fromkeys(CODING, 1.0) | {"hyperprior/log2_gain": 1.0},
-            )
+        stage(
+            name="linear",
+            objective="linear",
+            steps=4_000,
+            batch=24,
+            warmup=100,
+            final_rate=0.1,
+            multipliers=dict.fromkeys(CODING, 1.0) | {"hyperprior/log2_gain": 1.0},
         ),
-        ConfigDict(
-            dict(
-                name="context",
-                objective="context",
-                steps=8_000,
-                batch=16,
-                crop=64,
-                learning_rate=1e-3,
-                warmup=200,
-                final_rate=0.2,
-                multipliers=dict.fromkeys(NETWORKS, 1.0),
-            )
+        stage(
+            name="context",
+            objective="context",
+            steps=8_000,
+            batch=16,
+            crop=64,
+            final_rate=0.2,
+            multipliers=dict.fromkeys(NETWORKS, 1.0),
         ),
-        ConfigDict(
-            dict(
-                name="score",
-                objective="decoder",
-                steps=1_500,
-                batch=8,
-                crop=128,
-                learning_rate=1e-3,
-                warmup=200,
-                final_rate=0.3,
-                multipliers=dict.fromkeys(SCORE, 1.0),
-            )
+        stage(
+            name="score",
+            objective="decoder",
+            steps=1_500,
+            multipliers=dict.fromkeys(SCORE, 1.0),
         ),
-        ConfigDict(
-            dict(
-                name="joint",
-                objective="joint",
-                steps=4_200,
-                batch=8,
-                crop=128,
-                learning_rate=3e-4,
-                warmup=300,
-                final_rate=0.05,
-                # The linear path stays as it is: its entries are as small as a component's spread,
-                # and Adam moves every entry alike.
-                multipliers=dict.fromkeys(SCORE + NETWORKS + ENCODER, 1.0)
-                | dict.fromkeys(CODING, 0.3)
-                | {"hyperprior/log2_gain": 0.3},
-            )
+        stage(
+            name="joint",
+            objective="joint",
+            steps=4_200,
+            learning_rate=3e-4,
+            warmup=300,
+            final_rate=0.05,
+            # The linear path stays as it is: its entries are as small as a component's spread,
+            # and Adam moves every entry alike.
+            multipliers=dict.fromkeys(SCORE + NETWORKS + ENCODER, 1.0)
+            | dict.fromkeys(CODING, 0.3)
+            | {"hyperprior/log2_gain": 0.3},
         ),
     )
+
+
+def stage(**changes: Any) -> ConfigDict:
+    """A stage with these fields, the others as here."""
+    c = ConfigDict()
+    # What log lines and metrics call it.
+    c.name = ""
+    # Which loss; see losses.py.
+    c.objective = ""
+    # Steps of the optimiser.
+    c.steps = 1_000
+    # Crops per step, on all devices together.
+    c.batch = 8
+    # Micro-batches in a row that make a step's gradient: for batches that do not fit in memory.
+    c.accumulate = 1
+    # Side of a crop, pixels; a multiple of 64.
+    c.crop = 128
+    # Adam's rate.
+    c.learning_rate = 1e-3
+    # Steps over which it rises from 0.
+    c.warmup = 200
+    # How it falls to final_rate times that: "cosine", at the stage's end, or "stairs", by
+    # stair_factor every stair_steps.
+    c.schedule = "cosine"
+    c.final_rate = 0.3
+    c.stair_steps = 1_000
+    c.stair_factor = 1.0
+    # Parameters by path prefix, and the factor on their rate; all others are frozen.
+    c.multipliers = {}
+    c.update(changes)
+    return c
 
 
 def shrink(config: ConfigDict) -> None:
@@ -218,5 +267,6 @@ def shrink(config: ConfigDict) -> None:
     config.train.klt_patches = 2_000
     config.train.log_every = 1
     config.train.validate_every = 2
+    config.validation.update(images=2, side=64, qualities=(2.0, 6.0), steps=1, panels=1)
     for stage in config.stages:
         stage.update(steps=2, batch=2, crop=64, warmup=1)

@@ -21,6 +21,7 @@ Where to read, from a photograph to its file and back:
     the published networks and weights         cdc_model.py, cdc_import.py
     training                                   train_loop.py (losses, train_step)
     training images                            input_pipeline.py (crop_slots, image_sources)
+    tables, plots and report of many codecs    evaluation/ (see its __init__.py)
 
 Names used everywhere:
 

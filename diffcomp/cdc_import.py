@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from diffcomp.cdc_config import EPSILONPARAM, XPARAM, CdcConfig
-from diffcomp.cdc_weights import WeightsError, read_weights
+from diffcomp.cdc_weights import read_weights
 from diffcomp.config import DecodeConfig
 from diffcomp.exported_model import ExportedModel, export
 from diffcomp.model import param_shapes
+from diffcomp.torch_file import WeightsError
 
 Weights = dict[str, np.ndarray]  # by published name
 Params = dict[str, np.ndarray]  # by path such as "analysis/blocks_0/conv1/kernel"

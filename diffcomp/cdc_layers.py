@@ -180,7 +180,8 @@ class LinearAttention(nn.Module):
 
         norm = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm")
         u = norm(h).reshape(batch, height * width, channels)
-        k = jax.nn.softmax(u @ w_k, axis=1)
+        # Over all pixels, in float32 whatever the networks compute in.
+        k = jax.nn.softmax((u @ w_k).astype(jnp.float32), axis=1).astype(u.dtype)
         context = jnp.einsum("bnd,bnc->bdc", k, u) @ w_v
         mixed = u @ (channels**-0.5 * w_q @ context @ out) + bias[None, None]
         return h + mixed.reshape(h.shape)

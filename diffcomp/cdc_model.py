@@ -59,7 +59,7 @@ class CdcModel(nn.Module):
     def encode(self, x: Array, quality: Array) -> Latents:
         """x [B, H, W, 3] in [-1, 1], H and W multiples of 64 -> y, z."""
         del quality
-        y = self.analysis(x)
+        y = self.analysis(x).astype(x.dtype)
         return Latents(y=y, z=self.hyper_analysis(y))
 
     def quantize_z(self, z: Array) -> Array:
@@ -110,7 +110,7 @@ class CdcModel(nn.Module):
 
     def predict(self, x_t: Array, t: Array, terms: tuple[ContextTerms, ...]) -> Array:
         """What the score network says: of x_0, or of the noise, by `config.prediction`."""
-        return self.score_network(x_t, t, terms)
+        return self.score_network(x_t, t, terms).astype(x_t.dtype)
 
     def denoise(
         self,

@@ -1,58 +1,14 @@
-"""Reads the published weights, files of PyTorch, without PyTorch and without executing anything.
+"""Reads the network's weights from the published files, whose format `torch_file` describes."""
 
-Such a file is a zip archive, not compressed: `<root>/data.pkl` is a pickle of nested dictionaries
-whose tensors name storages, and `<root>/data/<key>` holds the raw values of one storage. A pickle
-is a program. The unpickler below knows the names that dictionaries of tensors need, gives each a
-harmless meaning of its own, and refuses every other; PyTorch's own functions are never called.
-"""
-
-import io
-import math
-import pickle
-import zipfile
-import zlib
-from collections import OrderedDict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from diffcomp.torch_file import WeightsError, read_tensors
+
 AVERAGE_PREFIX = "ema_model."  # of the averaged weights, in the files that have them
 NOT_NETWORK = ("loss_fn_vgg.", "train_")  # the training loss's network, and tables of the schedule
-
-MAX_AXES = 8  # of a tensor; the networks have up to 5
-
-# Types of storages that hold weights, and as what NumPy reads them. It has no bfloat16, whose bits
-# are the upper half of a float32's.
-FLOATS = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "BFloat16Storage": "<u2",
-}
-# Types that a file may hold elsewhere, as for a count of steps.
-OTHERS = {"LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"}
-
-
-class WeightsError(ValueError):
-    """A file of weights that cannot be used, with the reason."""
-
-
-class Storage(NamedTuple):
-    """The marker of a storage in the pickle."""
-
-    kind: str
-    key: str
-    count: int
-
-
-class Tensor(NamedTuple):
-    """A view of a storage, in values rather than bytes; not yet checked."""
-
-    storage: Any
-    offset: Any
-    shape: Any
-    strides: Any
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -63,80 +19,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     Raises WeightsError, with the reason, for anything but an intact file of such weights, and
     OSError where the file cannot be opened.
     """
-    path = Path(path)
-    with path.open("rb") as stream:
-        start = stream.read(2)
-        if start[:1] == b"\x80":
-            raise WeightsError(
-                f"{path} is in the format of PyTorch before 1.6, which is not read: open it with a"
-                " newer PyTorch and save it again."
-            )
-        if start != b"PK":
-            raise WeightsError(f"{path} is no file of PyTorch: it does not begin as a zip archive.")
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                return _read_archive(archive)
-        except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-            raise WeightsError(f"{path} is damaged: {error}") from error
-
-
-def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
-    entries = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-    if len(entries) != 1:
-        raise WeightsError(f"it has {len(entries)} entries data.pkl; a file of PyTorch has one.")
-    root = entries[0].removesuffix("data.pkl")
-    order = f"{root}byteorder"  # absent in older files, which are little-endian
-    if order in archive.namelist() and _read_entry(archive, order) != b"little":
-        raise WeightsError("its values are not little-endian.")
-    tensors = _network_tensors(_Unpickler(_read_entry(archive, entries[0])).unpickle())
-    return {name: _read_tensor(archive, root, name, value) for name, value in tensors.items()}
-
-
-def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-        raise WeightsError(f"{name} is compressed; PyTorch stores its entries as they are.")
-    return archive.read(name)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Builds dictionaries of `Tensor`; nothing that a pickle can name here has an effect."""
-
-    def __init__(self, data: bytes):
-        super().__init__(io.BytesIO(data))
-
-    def unpickle(self) -> Any:
-        """Raises WeightsError for a pickle that is damaged or holds anything else."""
-        try:
-            return self.load()
-        except WeightsError:
-            raise
-        # A damaged pickle may raise whatever the operations do that it happens to consist of.
-        except Exception as error:
-            raise WeightsError(f"data.pkl cannot be read: {error!r}.") from error
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" and name in (*FLOATS, *OTHERS):
-            return name
-        # New functions for each file: a pickle can set attributes of what it is given.
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: Tensor(
-                storage, offset, shape, strides
-            )
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *_: tensor
-        raise WeightsError(
-            f"data.pkl names {module}.{name}, which is no part of a dictionary of weights."
-        )
-
-    def persistent_load(self, pid: Any) -> Storage:
-        match pid:
-            case ("storage", str(kind), str(key), str(), int(count)):
-                return Storage(kind, key, count)
-        raise WeightsError(f"data.pkl names a storage {pid!r}, which is not of PyTorch's form.")
+    return read_tensors(path, _network_tensors)
 
 
 def _network_tensors(content: Any) -> dict[str, Any]:
@@ -149,50 +32,3 @@ def _network_tensors(content: Any) -> dict[str, Any]:
         raise WeightsError(f"its entry {'ema' if average else 'model'!r} has no names.")
     named = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
     return {name: value for name, value in named.items() if not name.startswith(NOT_NETWORK)}
-
-
-def _read_tensor(archive: zipfile.ZipFile, root: str, name: str, tensor: Any) -> np.ndarray:
-    if not isinstance(tensor, Tensor) or not isinstance(tensor.storage, Storage):
-        raise WeightsError(f"{name} is no tensor.")
-    kind, key, count = tensor.storage
-    if kind not in FLOATS:
-        raise WeightsError(f"{name} is of type {kind}; weights are {', '.join(FLOATS)}.")
-    offset, shape, strides = _check_view(name, tensor, count)
-
-    dtype, entry = np.dtype(FLOATS[kind]), f"{root}data/{key}"
-    if entry not in archive.namelist():
-        raise WeightsError(f"{name}: the archive has no entry {entry}.")
-    found = archive.getinfo(entry).file_size
-    if found != count * dtype.itemsize:
-        raise WeightsError(f"{name}: {entry} has {found} bytes, not {count * dtype.itemsize}.")
-    values = np.frombuffer(_read_entry(archive, entry), dtype)
-    strides = tuple(stride * dtype.itemsize for stride in strides)
-    view = np.ndarray(shape, dtype, values, offset * dtype.itemsize, strides)
-    if kind == "BFloat16Storage":
-        view = (view.astype(np.uint32) << 16).view(np.float32)
-    result = view.astype(np.float32, order="C")
-    if not np.isfinite(result).all():
-        raise WeightsError(f"{name} has values that are not finite.")
-    return result
-
-
-def _check_view(name: str, tensor: Tensor, count: int) -> tuple[int, tuple, tuple]:
-    """Offset, shape and strides; WeightsError unless they lie in a storage of `count` values."""
-    _, offset, shape, strides = tensor
-    whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
-    numbers = (count, offset, *shape, *strides) if whole and len(shape) <= MAX_AXES else ()
-    if not numbers or not all(type(n) is int and n >= 0 for n in numbers) or 0 in shape:
-        raise WeightsError(
-            f"{name} has shape {shape!r}, strides {strides!r} and offset {offset!r}; they must be"
-            f" whole numbers, for up to {MAX_AXES} axes of length 1 or more."
-        )
-    # The stride of a single value has no meaning.
-    strides = tuple(stride * (n > 1) for n, stride in zip(shape, strides, strict=True))
-    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    # By a stride of 0, an array of any size could be made of one value.
-    if math.prod(shape) > count or last >= count:
-        raise WeightsError(
-            f"{name} with shape {shape}, strides {strides} and offset {offset} does not fit into"
-            f" its storage of {count} values."
-        )
-    return offset, shape, strides

@@ -1,4 +1,7 @@
-"""The command `diffcomp`: compress, decompress, info, import-cdc. Errors are one line, code 1."""
+"""The command `diffcomp`: compress, decompress, info, import-cdc, evaluate.
+
+Errors are one line and exit code 1.
+"""
 
 import argparse
 import contextlib
@@ -154,6 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--config", metavar="FILE", help="its configuration (default: inferred)")
     command.add_argument("--name", default="", help="name of the model (default: the file's)")
     _add_quiet(command)
+
+    # Its options only; what they start is imported when it runs.
+    from diffcomp.evaluation.command import add_parser
+
+    add_parser(commands)
     return parser
 
 

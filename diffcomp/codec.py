@@ -66,10 +66,11 @@ class Codec:
     """Compresses and decompresses with one exported model; see `load`."""
 
     def __init__(self, model: ExportedModel):
-        self.model = model
         self._fingerprint = model.coder.fingerprint
         self._one_rate = isinstance(model.config, CdcConfig)
         self._params = {path: jnp.asarray(value) for path, value in model.params.items()}
+        # With the same arrays, for a large model should not be in memory twice.
+        self.model = dataclasses.replace(model, params=self._params)
 
     def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
         """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.

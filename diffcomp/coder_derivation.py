@@ -39,6 +39,14 @@ def derive_coder(config: Architecture, params: Params) -> LatentCoder:
     return _checkerboard_coder(config, params)
 
 
+def is_coded(config: Architecture, path: str) -> bool:
+    """Whether the coding part is derived from the parameter at this path."""
+    prefixes = ("hyper_synthesis/", "prior/", "medians")
+    if not isinstance(config, CdcConfig):
+        prefixes = ("hyperprior/parameters/", "hyperprior/prior/", "hyperprior/log2_gain")
+    return path.startswith(prefixes)
+
+
 def float_twin(coder: LatentCoder) -> Params:
     """Float parameters equal to the integers, where only these are kept: the base model.
 

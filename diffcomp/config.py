@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from diffcomp.cdc_config import CdcConfig, CdcLossConfig
+from diffcomp.quality import quality_to_code
 
 T = TypeVar("T")
 
@@ -66,24 +67,41 @@ class StageConfig:
     objective: str
     steps: int
     batch: int
+    accumulate: int
     crop: int
     learning_rate: float
     warmup: int
+    schedule: str
     final_rate: float
+    stair_steps: int
+    stair_factor: float
     multipliers: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    data: int
+    fsdp: int
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     seed: int
+    init: str
     klt_patches: int
+    compute_dtype: str
     clip_norm: float
     adam_b2: float
     average_decay: float
+    average_every: int
+    average_power: float
     log_every: int
     validate_every: int
     checkpoint_minutes: float
     keep_checkpoints: int
+    profile_start: int
+    profile_steps: int
+    keep_best: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,19 +111,48 @@ class DecodeConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ValidationConfig:
+    """Raises ValueError for a value out of its range."""
+
+    images: int
+    side: int
+    qualities: tuple[float, ...]
+    steps: int
+    panels: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("images", 0), ("side", 64), ("steps", 0), ("panels", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"validation.{name} is {getattr(self, name)}; it must be at least {least}."
+                )
+        for quality in self.qualities:
+            quality_to_code(quality)
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     model: ModelConfig | CdcConfig
     loss: LossConfig | CdcLossConfig
     data: DataConfig
     train: TrainConfig
+    mesh: MeshConfig
     stages: tuple[StageConfig, ...]
     decode: DecodeConfig
+    validation: ValidationConfig
 
     def __post_init__(self) -> None:
         if self.model.ARCHITECTURE != self.loss.ARCHITECTURE:
             raise ValueError(
                 f"model has architecture {self.model.ARCHITECTURE!r} and loss"
                 f" {self.loss.ARCHITECTURE!r}; they must be the same."
+            )
+        one_rate = isinstance(self.model, CdcConfig)
+        if one_rate == bool(self.validation.qualities):
+            rule = "has one rate and takes none" if one_rate else "needs at least one"
+            raise ValueError(
+                f"validation.qualities is {self.validation.qualities}; architecture"
+                f" {self.model.ARCHITECTURE!r} {rule}."
             )
 
 

@@ -14,7 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from diffcomp.coder_derivation import CODED_LAYERS, coder_type, derive_coder, float_twin
+from diffcomp.coder_derivation import (
+    CODED_LAYERS,
+    coder_type,
+    derive_coder,
+    float_twin,
+    is_coded,
+)
 from diffcomp.config import DecodeConfig, from_mapping, to_dict
 from diffcomp.latent_coder import LatentCoder
 from diffcomp.model import Architecture, param_shapes
@@ -37,7 +43,7 @@ class ModelError(ValueError):
 class ExportedModel:
     name: str
     config: Architecture
-    params: Params  # float32, by path such as "hyperprior/analysis/basis"
+    params: Params  # float32, NumPy or JAX, by path such as "hyperprior/analysis/basis"
     coder: LatentCoder
     decode: DecodeConfig  # of its files, unless told otherwise
     card: dict  # provenance: how it was trained, for how long, on what
@@ -51,18 +57,32 @@ def export(
     decode: DecodeConfig,
     *,
     exact: bool = False,
+    origin: ExportedModel | None = None,
 ) -> ExportedModel:
     """Float parameters -> integer coding part and weights, exactly as `load` gives them.
 
-    Large arrays are rounded to float16, unless `exact`.
+    Large arrays are rounded to float16, unless `exact`. A model that was trained from another and
+    left all that the coding part hangs on as it was keeps the coding part of that `origin`, so that
+    either reads the other's files: derived anew, on another machine, it might differ by rounding.
     """
     params = {path: np.asarray(value, np.float32) for path, value in params.items()}
     kept = {p: v for p, v in params.items() if not p.startswith(CODED_LAYERS)}
     if not exact:
         kept = {path: _rounded(value) for path, value in kept.items()}
     # From the rounded ones: what is exported again after `load` must give the same coder.
-    coder = derive_coder(config, params | kept)
+    if origin is not None and _codes_alike(config, params | kept, origin):
+        coder = origin.coder
+    else:
+        coder = derive_coder(config, params | kept)
     return ExportedModel(name, config, kept | float_twin(coder), coder, decode, card)
+
+
+def _codes_alike(config: Architecture, params: Params, origin: ExportedModel) -> bool:
+    return config == origin.config and all(
+        np.array_equal(value, origin.params[path])
+        for path, value in params.items()
+        if is_coded(config, path)
+    )
 
 
 def _rounded(value: np.ndarray) -> np.ndarray:
@@ -128,7 +148,7 @@ def load(directory: Path) -> ExportedModel:
         decode = from_mapping(DecodeConfig, description["decode"], "decode")
         coder = coder_type(config).from_arrays(_read_arrays(directory / "coding.npz"))
         weights = _read_arrays(directory / "weights.npz")
-        params = {path: value.astype(np.float32) for path, value in weights.items()}
+        params = {p: value.astype(np.float32, copy=False) for p, value in weights.items()}
     except ModelError:
         raise
     except _DAMAGED as error:

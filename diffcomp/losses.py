@@ -8,7 +8,6 @@ knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse; w_t is the
 ratio of x_t, cut off to `snr_weights`.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -21,12 +20,14 @@ from diffcomp.hyperprior import Latents, Rate, normalized_quality
 from diffcomp.model import Architecture, FlatParams, network, variables_of
 from diffcomp.noise_schedule import add_noise, alpha_bar_cosine, snr
 from diffcomp.perceptual import LpipsWeights, lpips
+from diffcomp.precision import cast_params, layers_follow_params
 from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
 from diffcomp.transforms import ContextMaps
 
 Metrics = dict[str, Array]
 # t is drawn from U(0, T_RANGE) and cut off at 1: decoding always calls the network at t = 1.
 T_RANGE = 1.125
+NOISE_LEVELS = 4  # equal parts of t in [0, 1], by which the error of x_0 is reported
 
 
 class Conditions(NamedTuple):
@@ -45,9 +46,12 @@ class Objective(NamedTuple):
     model: Architecture
     loss: LossConfig | CdcLossConfig
     lpips_weights: LpipsWeights | None
+    compute_dtype: str = "float32"
 
     def apply(self, params: FlatParams, *args: object, method: str) -> object:
-        return network(self.model).apply(variables_of(params), *args, method=method)
+        variables = variables_of(cast_params(params, self.compute_dtype))
+        with layers_follow_params():
+            return network(self.model).apply(variables, *args, method=method)
 
 
 def lmbda(loss: LossConfig, quality: Array) -> Array:
@@ -109,14 +113,6 @@ def joint_objective(objective: Objective, params: FlatParams, x: Array, c: Condi
     return _reduce(objective.loss, c, loss, terms)
 
 
-OBJECTIVES: dict[str, Callable[..., tuple[Array, Metrics]]] = {
-    "linear": linear_objective,
-    "context": context_objective,
-    "decoder": decoder_objective,
-    "joint": joint_objective,
-}
-
-
 def mse_255(x: Array, x_hat: Array) -> Array:
     """Mean squared error of each image on the scale 0..255: two [B, H, W, 3] in [-1, 1] -> [B]."""
     return jnp.mean(jnp.square(x - x_hat), axis=(1, 2, 3)) * 127.5**2
@@ -127,6 +123,19 @@ def rate_terms(rate: Rate, x: Array) -> Metrics:
     pixels = x.shape[1] * x.shape[2]
     bpp_y, bpp_z = rate.bits_y / pixels, rate.bits_z / pixels
     return {"bpp": bpp_y + bpp_z, "bpp_y": bpp_y, "bpp_z": bpp_z}
+
+
+def noise_level_terms(mse_x0: Array, t: Array) -> Metrics:
+    """Errors [B] by the part of [0, 1] that t [B] is in, with the share of images in it.
+
+    The mean error in part k is the mean of `mse_x0_tk` over that of `share_tk`, from any batches.
+    """
+    level = jnp.minimum(jnp.floor(t * NOISE_LEVELS), NOISE_LEVELS - 1)
+    terms = {}
+    for k in range(NOISE_LEVELS):
+        inside = (level == k).astype(mse_x0.dtype)
+        terms |= {f"mse_x0_t{k}": inside * mse_x0, f"share_t{k}": inside}
+    return terms
 
 
 def _fixed_y_hat(
@@ -151,7 +160,8 @@ def _decoder_terms(
     rho = loss.rho_max * c.realism
     score = (1 - rho) * weight * mse_x0 + rho * loss.lpips_scale * perception
     distortion = loss.base_weight * mse_base + (1 - loss.base_weight) * score
-    return distortion, {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception}
+    terms = {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception}
+    return distortion, terms | noise_level_terms(mse_x0, c.t)
 
 
 def _reduce(loss: LossConfig, c: Conditions, values: Array, terms: Metrics) -> tuple:

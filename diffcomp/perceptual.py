@@ -26,6 +26,7 @@ import numpy as np
 from jax import lax
 
 from diffcomp.space_to_depth import space_to_depth
+from diffcomp.vgg import conv_relu, max_pool_2x2, vgg_activations
 
 Features = tuple[jax.Array, ...]
 
@@ -54,8 +55,6 @@ _TRUNKS = {
     "vgg": _Trunk("vgg16.ckpt", "VGG16_0", minimum_size=16),
 }
 _NUM_LEVELS = 5
-# Convolutions in each of VGG16's five blocks, between which lie the poolings.
-_VGG_BLOCKS = (2, 2, 3, 3, 3)
 
 
 @functools.partial(
@@ -132,8 +131,24 @@ def lpips_features(weights: LpipsWeights, x: jax.Array) -> Features:
       ValueError: if `x` has another shape or dtype, or is too small for the trunk.
     """
     _check_images(weights.net, x)
-    trunk = _alex_trunk if weights.net == "alex" else _vgg_trunk
-    return tuple(_unit_length(f) for f in trunk(weights, (x - _MEAN) / _STD))
+    if weights.net == "vgg":
+        activations = vgg_features(weights, x)
+    else:
+        activations = _alex_trunk(weights, (x - _MEAN) / _STD)
+    return tuple(_unit_length(f) for f in activations)
+
+
+def vgg_features(weights: LpipsWeights, x: jax.Array) -> Features:
+    """VGG16's activations at five depths, as the network has them, of images as `lpips` takes.
+
+    Raises:
+      ValueError: for images that `lpips` refuses, or weights of another net than "vgg".
+    """
+    if weights.net != "vgg":
+        raise ValueError(f"weights are of the net {weights.net!r}; they must be of 'vgg'.")
+    _check_images(weights.net, x)
+    x = (x - _MEAN) / _STD
+    return tuple(vgg_activations(weights.kernels, weights.biases, x, max_pool_2x2))
 
 
 def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Features) -> jax.Array:
@@ -167,38 +182,12 @@ def _unit_length(f: jax.Array) -> jax.Array:
 def _alex_trunk(weights: LpipsWeights, x: jax.Array) -> list[jax.Array]:
     """Activations after each of AlexNet's five convolutions."""
     layers = list(zip(weights.kernels, weights.biases, strict=True))
-    features = [_conv_relu(_blocks_of_stride_4(x), *layers[0], padding=0)]
-    features.append(_conv_relu(_max_pool_3x3_stride_2(features[-1]), *layers[1], padding=2))
-    features.append(_conv_relu(_max_pool_3x3_stride_2(features[-1]), *layers[2], padding=1))
-    features.append(_conv_relu(features[-1], *layers[3], padding=1))
-    features.append(_conv_relu(features[-1], *layers[4], padding=1))
+    features = [conv_relu(_blocks_of_stride_4(x), *layers[0], padding=0)]
+    features.append(conv_relu(_max_pool_3x3_stride_2(features[-1]), *layers[1], padding=2))
+    features.append(conv_relu(_max_pool_3x3_stride_2(features[-1]), *layers[2], padding=1))
+    features.append(conv_relu(features[-1], *layers[3], padding=1))
+    features.append(conv_relu(features[-1], *layers[4], padding=1))
     return features
-
-
-def _vgg_trunk(weights: LpipsWeights, x: jax.Array) -> list[jax.Array]:
-    """Activations after the last convolution of each of VGG16's five blocks."""
-    layers = iter(zip(weights.kernels, weights.biases, strict=True))
-    features = []
-    for num_convs in _VGG_BLOCKS:
-        if features:
-            x = _max_pool_2x2(x)
-        for _ in range(num_convs):
-            x = _conv_relu(x, *next(layers), padding=1)
-        features.append(x)
-    return features
-
-
-def _conv_relu(x: jax.Array, kernel: jax.Array, bias: jax.Array, padding: int) -> jax.Array:
-    x = lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=[(padding, padding)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        # A metric must not depend on an accelerator's reduced default precision.
-        precision=lax.Precision.HIGHEST,
-    )
-    return jax.nn.relu(x + bias.reshape(1, 1, 1, -1))
 
 
 def _max_pool_3x3_stride_2(x: jax.Array) -> jax.Array:
@@ -209,14 +198,6 @@ def _max_pool_3x3_stride_2(x: jax.Array) -> jax.Array:
         shifted = [lax.slice_in_dim(x, i, last + i + 1, stride=2, axis=axis) for i in range(3)]
         x = functools.reduce(jnp.maximum, shifted)
     return x
-
-
-def _max_pool_2x2(x: jax.Array) -> jax.Array:
-    # As above: the gradient of this form is several times faster than `lax.reduce_window`'s.
-    batch, height, width, channels = x.shape
-    rows, columns = height // 2, width // 2
-    x = x[:, : 2 * rows, : 2 * columns].reshape(batch, rows, 2, columns, 2, channels)
-    return jnp.max(x, axis=(2, 4))
 
 
 def _blocks_of_stride_4(x: jax.Array) -> jax.Array:

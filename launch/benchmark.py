@@ -25,6 +25,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from PIL import Image
 
+from diffcomp import sharding
 from diffcomp.config import Config, DataConfig, StageConfig, from_mapping
 from diffcomp.crop_slots import CropSlots
 from diffcomp.input_pipeline import CropDataset
@@ -38,7 +39,7 @@ from diffcomp.model import (
 )
 from diffcomp.step_parts import filled, training_parts
 from diffcomp.stopwatch import CLOCKS, Timing, measure, measure_jitted, plain_convolution
-from diffcomp.train_step import make_train_step, start_stage
+from diffcomp.train_step import make_train_step, start_stage_on
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _PART = flags.DEFINE_enum("part", "train", ["train", "decode"], "What is measured.")
@@ -71,21 +72,19 @@ def benchmark_training(config: Config, index: int) -> None:
     print(f"stage {stage.name}: {stage.batch} x {stage.crop} x {stage.crop} pixels a step")
     _print_table(timings, plain)
     _print_row("whole step", whole, None, plain)
-    ratio = whole.seconds / computing
-    print(
-        f"whole step without data: {ratio:.2f} of its parts; {pixels / whole.seconds:.0f} pixels/s"
-    )
+    ratio, speed = whole.seconds / computing, pixels / whole.seconds
+    print(f"the whole step, without data, is {ratio:.2f} of its parts; {speed:.0f} pixels/s")
     _print_machine(plain)
 
 
 def _train_step(config: Config, index: int, params: FlatParams) -> Callable[[], Any]:
     """A function that takes one step more of training at each call."""
-    stage = config.stages[index]
-    step_fn = make_train_step(config, stage, index)
-    state = start_stage(config, stage, jax.tree.map(jnp.copy, params))  # it is donated
-    batch = np.random.default_rng(0).integers(
-        0, 256, (stage.batch, stage.crop, stage.crop, 3), np.uint8
-    )
+    stage, mesh = config.stages[index], sharding.make_mesh(config.mesh)
+    step_fn = make_train_step(config, stage, index, mesh)
+    # The state is donated at each call, so it must not share what the parts were given.
+    state = start_stage_on(mesh, config, stage, jax.tree.map(jnp.copy, params))
+    shape = (stage.batch, stage.crop, stage.crop, 3)
+    batch = sharding.global_batch(mesh, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
 
     def step() -> Any:
         nonlocal state

@@ -1,6 +1,7 @@
-"""Writes the model of a training run: python launch/export.py WORKDIR OUT [--name=base]
+"""Writes the model of a training run: python launch/export.py WORKDIR OUT [--name=base] [--best]
 
-Takes the weight average of the newest checkpoint; OUT is a folder that `diffcomp.load` reads.
+Takes the weight average of the newest checkpoint, or of the one with the best validation score;
+OUT is a folder that `diffcomp.load` reads.
 """
 
 import json
@@ -8,12 +9,14 @@ from pathlib import Path
 
 from absl import app, flags
 from absl import logging as absl_logging
+from etils import epath
 
-from diffcomp import exported_model
+from diffcomp import codec, exported_model
 from diffcomp.config import Config, from_mapping
 from diffcomp.train_loop import restore_average
 
-_NAME = flags.DEFINE_string("name", "base", "Name of the model.")
+_NAME = flags.DEFINE_string("name", None, "Name of the model (default: that of WORKDIR).")
+_BEST = flags.DEFINE_bool("best", False, "The best checkpoint instead of the newest.")
 _CARD = flags.DEFINE_string("card", None, "JSON file with the model's provenance.")
 
 
@@ -21,12 +24,15 @@ def main(argv: list[str]) -> None:
     if len(argv) != 3:
         raise app.UsageError("Give the folder of the run and the folder to write.")
     absl_logging.set_verbosity(absl_logging.WARNING)  # or the checkpoint library logs pages
-    workdir, out = Path(argv[1]), Path(argv[2])
+    workdir, out = epath.Path(argv[1]), Path(argv[2])
     config = from_mapping(Config, json.loads((workdir / "config.json").read_text()))
-    position, params = restore_average(config, workdir)
+    position, params = restore_average(config, workdir, best=_BEST.value)
     card = json.loads(Path(_CARD.value).read_text()) if _CARD.value else {}
     card |= {"stage": config.stages[position.stage].name, "step": position.step}
-    model = exported_model.export(_NAME.value, config.model, params, card, config.decode)
+    origin = codec.load(config.train.init).model if config.train.init else None
+    model = exported_model.export(
+        _NAME.value or workdir.name, config.model, params, card, config.decode, origin=origin
+    )
     exported_model.save(model, out)
     print(f"{out}: model {model.name}, fingerprint {model.coder.fingerprint:08x}")
 

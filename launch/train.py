@@ -1,18 +1,22 @@
 """Trains a model: python launch/train.py --config=configs/base.py --workdir=DIR
 
-Run again with the same workdir to continue. `--config.NAME=VALUE` overrides a field of the config,
-`--config=configs/base.py:smoke` takes its smoke variant.
+Run again with the same workdir to continue; it may be on a bucket (gs://...). A field of the config
+is overridden by `--config.NAME=VALUE`; `--config=configs/base.py:smoke` takes its smoke variant.
+On a TPU pod or a cluster, start it on every host.
 """
 
 import logging
-from pathlib import Path
+import sys
 
 from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from diffcomp import train_loop
+from diffcomp import sharding, train_loop
 from diffcomp.config import Config, from_mapping
+
+# Short for the field that a sweep changes.
+_SHORT = {"--config.lmbda": "--config.loss.lmbda", "--config.rho": "--config.loss.rho"}
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metrics.")
@@ -25,9 +29,16 @@ def main(argv: list[str]) -> None:
     absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger("diffcomp").setLevel(logging.INFO)
     config = from_mapping(Config, _CONFIG.value)
-    train_loop.train(config, Path(_WORKDIR.value))
+    sharding.initialize_processes()
+    train_loop.train(config, _WORKDIR.value)
+
+
+def expand(argument: str) -> str:
+    """A command-line argument with the short name of a field written out."""
+    name, equals, value = argument.partition("=")
+    return _SHORT.get(name, name) + equals + value
 
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, [expand(argument) for argument in sys.argv])

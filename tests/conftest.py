@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import skimage.data
 from make_tiny_tfds import prepare_tiny_photos
+from PIL import Image
 from small_photos import image, write, write_damaged
 
 # A shape that broadcasts by accident is an error.
@@ -50,3 +51,20 @@ def damaged(photos: Path) -> Path:
 def tiny_tfds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of TFDS data sets `tiny_photos`: see make_tiny_tfds.py."""
     return prepare_tiny_photos(tmp_path_factory.mktemp("tfds"))
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory, photo) -> Path:
+    """A folder with two images of different sizes and `report`, their finished evaluation."""
+    # Not before JAX has its settings.
+    from diffcomp import cli
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    for name, crop in (("a", photo[:75, :101]), ("b", photo[:64, :120])):
+        Image.fromarray(crop).save(folder / f"{name}.png")
+    options = ["--model", str(Path(__file__).parent / "golden" / "tiny_model"), "--steps", "1"]
+    options += ["--quality", "2,4,6,8", "--realism", "0,1", "--baselines", "jpeg,webp=5/30/60/90"]
+    options += ["--metrics", "psnr,lpips_alex", "--quiet", "--out", str(folder / "report")]
+    images = [str(folder / name) for name in ("a.png", "b.png")]
+    assert cli.main(["evaluate", *images, "--protocol", "kodak", "--published", *options]) == 0
+    return folder

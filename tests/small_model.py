@@ -3,6 +3,7 @@
 import jax
 from jax import Array
 
+from diffcomp.cdc_config import CdcLossConfig
 from diffcomp.config import LossConfig, ModelConfig
 
 MODEL = ModelConfig(
@@ -27,6 +28,15 @@ LOSS = LossConfig(
     balance=0.5,
     base_weight=0.3,
     snr_weights=(1.0, 5.0),
+)
+CDC_LOSS = CdcLossConfig(
+    lmbda=0.05,
+    warmup_lmbda=0.01,
+    warmup_steps=0,
+    rho=0.9,
+    lpips_net="vgg",
+    error="squared",
+    largest_weight=0.0,
 )
 
 

@@ -1,59 +1,29 @@
+"""Saving, resuming and what is kept, in one process; see test_checkpoint_reader.py for meshes."""
+
 import dataclasses
 import gc
-import runpy
-from pathlib import Path
+import json
+from contextlib import closing
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import serialize_executable
+from etils import epath
+from small_states import (
+    CONFIG,
+    FIRST,
+    leaves_of,
+    overwriting_step,
+    params,
+    restore,
+    save,
+    state_at,
+)
 
 from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.config import Config, from_mapping
 from diffcomp.train_step import start_stage
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-SMOKE = from_mapping(Config, runpy.run_path(str(CONFIGS / "base.py"))["get_config"]("smoke"))
-# Two stages of 10 steps, on parameters a, b and c instead of those of a network.
-FIRST, SECOND = (
-    dataclasses.replace(stage, steps=10, multipliers=multipliers)
-    for stage, multipliers in zip(SMOKE.stages, [{"a": 1.0}, {"b": 1.0, "c": 0.1}], strict=False)
-)
-CONFIG = dataclasses.replace(SMOKE, stages=(FIRST, SECOND))
-
-
-def params(scale=1.0):
-    return {
-        "a/kernel": scale * jnp.arange(6.0).reshape(2, 3),
-        "b": jnp.full(4, 0.1 * scale),
-        "c": jnp.float32(scale),
-    }
-
-
-def state_at(position, scale=1.0):
-    """A state with different values everywhere."""
-    state = start_stage(CONFIG, CONFIG.stages[position.stage], params(scale))
-    return state._replace(
-        step=jnp.int32(position.step),
-        average=jax.tree.map(lambda v: v + 0.25, state.average),
-        optimizer=jax.tree.map(lambda v: v + jnp.ones_like(v), state.optimizer),
-    )
-
-
-def save(directory, *positions, config=CONFIG):
-    checkpoints = Checkpoints(directory, config)
-    for position in positions:
-        checkpoints.save(position, state_at(position))
-    checkpoints.close()
-
-
-def restore(directory, config=CONFIG, like=None):
-    checkpoints = Checkpoints(directory, config)
-    try:
-        return checkpoints.restore(params(0.0) if like is None else like)
-    finally:
-        checkpoints.close()
 
 
 def test_nothing_is_restored_from_a_new_folder(tmp_path):
@@ -86,17 +56,6 @@ def test_what_is_saved_already_is_not_written_again(tmp_path):
     checkpoints.save(Position(0, 4), state_at(Position(0, 4), scale=9.0))
     checkpoints.close()
     np.testing.assert_array_equal(restore(tmp_path)[1].params["b"], params()["b"])
-
-
-def leaves_of(state):
-    return [np.array(leaf) for leaf in jax.tree.leaves(state)]
-
-
-def overwriting_step(state):
-    """A donating x -> x + 1 as it comes out of the compilation cache: it writes over `state`."""
-    step = jax.jit(lambda s: jax.tree.map(lambda v: v + 1, s), donate_argnums=0)
-    stored = serialize_executable.serialize(step.lower(state).compile())
-    return serialize_executable.deserialize_and_load(*stored)
 
 
 def test_a_saved_state_may_be_written_over_at_once(tmp_path):
@@ -145,3 +104,58 @@ def test_a_stage_that_the_config_has_not_is_refused(tmp_path):
     shorter = dataclasses.replace(CONFIG, stages=(FIRST,))
     with pytest.raises(ValueError, match="checkpoint 17 is of stage 1; the config ends at stage 0"):
         restore(tmp_path, config=shorter)
+
+
+def test_a_step_before_the_newest_is_not_saved_in_silence(tmp_path):
+    with closing(Checkpoints(tmp_path, CONFIG)) as checkpoints:
+        checkpoints.save(Position(1, 1), state_at(Position(1, 1)))
+        with pytest.raises(
+            ValueError, match=r"^Position\(stage=0, step=6\) is step 6 of the run, but .* step 11;"
+        ):
+            checkpoints.save(Position(0, 6), state_at(Position(0, 6)))
+
+
+def test_a_checkpoint_holds_the_config_that_it_was_made_with(tmp_path):
+    save(tmp_path, Position(0, 4))
+    text = (tmp_path / "checkpoints" / "4" / "config" / "metadata").read_text()
+    assert from_mapping(Config, json.loads(text)) == CONFIG
+
+
+def test_the_average_alone_is_restored_in_the_form_of_the_parameters(tmp_path):
+    save(tmp_path, Position(0, 4), Position(1, 7))
+    shapes = jax.eval_shape(params)
+    with closing(Checkpoints(tmp_path, CONFIG)) as checkpoints:
+        position, average = checkpoints.restore_average(shapes)
+        with pytest.raises(ValueError, match=r"^checkpoint 17 does not fit .*match: .*'c': Diff"):
+            checkpoints.restore_average({path: shapes[path] for path in ("a/kernel", "b")})
+        assert checkpoints.restore_average(shapes, best=True) is None  # none has a score
+    assert position == Position(1, 7)
+    expected = state_at(position).average
+    assert average.keys() == expected.keys()
+    for path, value in average.items():
+        np.testing.assert_array_equal(value, expected[path])
+
+
+def test_one_process_never_reaches_a_preemption(tmp_path):
+    with closing(Checkpoints(tmp_path, CONFIG)) as checkpoints:
+        assert [checkpoints.reached_preemption(step) for step in range(3)] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (epath.Path("gs://bucket/run"), "gs://bucket/run/checkpoints"),
+        (epath.Path("run"), "{here}/run/checkpoints"),
+    ],
+)
+def test_a_bucket_stays_a_bucket_and_a_folder_is_made_absolute(
+    given, expected, monkeypatch, tmp_path
+):
+    made = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "diffcomp.checkpoint.ocp.CheckpointManager", lambda folder, **_: made.append(folder)
+    )
+    monkeypatch.setattr("diffcomp.checkpoint.drop_damaged_scores", lambda _: None)
+    Checkpoints(given, CONFIG)
+    assert [str(folder) for folder in made] == [expected.format(here=tmp_path)]

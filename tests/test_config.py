@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from ml_collections import ConfigDict
+from small_model import CDC_LOSS
 
+from diffcomp.cdc_config import EPSILONPARAM
 from diffcomp.config import Config, ModelConfig, from_mapping, to_dict
 
 BASE = Path(__file__).resolve().parents[1] / "configs" / "base.py"
@@ -86,7 +88,11 @@ def test_the_source_is_not_changed_or_kept() -> None:
     [
         ("model.latent_chanels", 8, r"config.model.latent_chanels is unknown; .* latent_channels"),
         ("modle", {}, r"config.modle is unknown; Config has: model"),
-        ("zzz", 0, r"config.zzz is unknown; Config has: data, loss, model, stages, train\."),
+        (
+            "zzz",
+            0,
+            r"config.zzz is unknown; Config has: data, decode, loss, mesh, model, stages",
+        ),
         ("stages.1.batchsize", 4, r"config.stages\[1\].batchsize is unknown; StageConfig .*batch"),
         ("model.latent_channels", 8.0, r"latent_channels is 8.0; it must be of type int"),
         ("model.latent_channels", True, r"latent_channels is True; it must be of type int"),
@@ -102,12 +108,33 @@ def test_the_source_is_not_changed_or_kept() -> None:
         ("model", 3, r"config.model is 3; it must be a mapping of names to values"),
         ("stages", ["linear"], r"config.stages\[0\] is 'linear'; it must be a mapping"),
         ("stages.0.multipliers", [1.0], r"multipliers is \[1.0\]; it must be a mapping"),
+        ("validation.side", 63, r"validation.side is 63; it must be at least 64\."),
+        ("validation.steps", -1, r"validation.steps is -1; it must be at least 0\."),
+        ("validation.images", -1, r"validation.images is -1; it must be at least 0\."),
+        ("validation.panels", -1, r"validation.panels is -1; it must be at least 0\."),
+        ("validation.qualities", [2.0, 9.0], r"quality is 9.0; it must be in \[1, 8\]"),
+        (
+            "validation.qualities",
+            [],
+            r"validation.qualities is \(\); architecture 'base' needs at least one\.",
+        ),
         ("stages.0.multipliers", {"a": "b"}, r"multipliers.a is 'b'; it must be of type float"),
     ],
 )
 def test_mistake_is_named(path: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_mapping(Config, spoiled(path, value))
+
+
+def test_a_model_of_one_rate_is_validated_at_no_quality() -> None:
+    published = {"model": to_dict(EPSILONPARAM), "loss": to_dict(CDC_LOSS)}
+    with pytest.raises(
+        ValueError,
+        match=r"qualities is \(2.0, 6.0\); architecture 'cdc' has one rate and takes none\.",
+    ):
+        from_mapping(Config, plain() | published)
+    values = spoiled("validation.qualities", []) | published
+    assert from_mapping(Config, values).validation.qualities == ()
 
 
 def test_missing_keys_are_all_named() -> None:

@@ -8,14 +8,25 @@ import jax
 import pytest
 
 from diffcomp.config import Config, from_mapping, to_dict
-from diffcomp.losses import OBJECTIVES
+from diffcomp.evaluation.baselines import BASELINES
+from diffcomp.evaluation.evaluate import EvaluateConfig, chosen_metrics
+from diffcomp.evaluation.protocols import get_protocol
 from diffcomp.model import init_params
 from diffcomp.optimizer import trainable_part
+from diffcomp.train_step import OBJECTIVES
 
 FILES = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.py"))
+EVALUATIONS = [file for file in FILES if file.stem.startswith("evaluate_")]
+TRAININGS = [file for file in FILES if file not in EVALUATIONS]
 VARIANTS = ["", "smoke"]
+
+
+def each(files):
+    return pytest.mark.parametrize("file", files, ids=lambda file: file.stem)
+
+
 every_config = pytest.mark.parametrize("variant", VARIANTS)
-every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+every_file, every_training, every_evaluation = map(each, (FILES, TRAININGS, EVALUATIONS))
 
 
 def get_config(file, variant=""):
@@ -23,10 +34,11 @@ def get_config(file, variant=""):
 
 
 def test_there_are_configs():
-    assert "base" in [file.stem for file in FILES]
+    assert "base" in [file.stem for file in TRAININGS]
+    assert "evaluate_kodak" in [file.stem for file in EVALUATIONS]
 
 
-@every_file
+@every_training
 @every_config
 def test_every_config_builds_and_survives_json(file, variant):
     config = from_mapping(Config, get_config(file, variant))
@@ -34,7 +46,7 @@ def test_every_config_builds_and_survives_json(file, variant):
     assert len({stage.name for stage in config.stages}) == len(config.stages) > 0
 
 
-@every_file
+@every_training
 @every_config
 def test_every_stage_names_an_objective_and_parameters_that_exist(file, variant):
     config = from_mapping(Config, get_config(file, variant))
@@ -67,16 +79,34 @@ def test_the_smoke_variant_takes_a_few_steps_of_every_stage():
     (base,) = [file for file in FILES if file.stem == "base"]
     full, small = (from_mapping(Config, get_config(base, variant)) for variant in VARIANTS)
     assert [s.name for s in small.stages] == [s.name for s in full.stages]
-    assert {s.objective for s in small.stages} == set(OBJECTIVES)
+    assert {s.objective for s in small.stages} == set(OBJECTIVES) - {"published"}
     assert all(s.steps <= 2 and s.batch <= 2 for s in small.stages)
 
 
-@every_file
+@every_training
 def test_a_misspelt_field_is_refused_naming_near_ones(file):
     values = to_dict(from_mapping(Config, get_config(file)))
-    values["stages"][1]["learning_rat"] = 1.0
+    values["stages"][-1]["learning_rat"] = 1.0
     with pytest.raises(
         ValueError,
-        match=r"stages\[1\]\.learning_rat is unknown; StageConfig has: learning_rate\.",
+        match=r"stages\[\d\]\.learning_rat is unknown; StageConfig has: learning_rate\.",
     ):
         from_mapping(Config, values)
+
+
+@every_evaluation
+@every_config
+def test_every_evaluation_names_what_exists(file, variant):
+    config = from_mapping(EvaluateConfig, get_config(file, variant))
+    assert from_mapping(EvaluateConfig, json.loads(json.dumps(to_dict(config)))) == config
+    assert chosen_metrics(config.metrics)
+    assert set(config.baselines) <= set(BASELINES)
+    assert config.anchor in config.baselines
+    assert get_protocol(config.protocol).name in file.stem
+
+
+@every_evaluation
+def test_a_misspelt_field_of_an_evaluation_is_refused(file):
+    values = to_dict(from_mapping(EvaluateConfig, get_config(file)))
+    with pytest.raises(ValueError, match=r"config\.qualites is unknown; EvaluateConfig has: qual"):
+        from_mapping(EvaluateConfig, values | {"qualites": [1.0]})

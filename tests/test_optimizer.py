@@ -11,14 +11,21 @@ from diffcomp.optimizer import learning_rate, make_optimizer, multiplier, traina
 
 TRAIN = TrainConfig(
     seed=0,
+    init="",
     klt_patches=2_000,
+    compute_dtype="float32",
     clip_norm=1.0,
     adam_b2=0.99,
     average_decay=0.999,
+    average_every=1,
+    average_power=0.75,
     log_every=1,
     validate_every=1,
     checkpoint_minutes=5.0,
     keep_checkpoints=2,
+    profile_start=0,
+    profile_steps=0,
+    keep_best=0,
 )
 
 
@@ -28,10 +35,14 @@ def stage(**changes):
         objective="decoder",
         steps=100,
         batch=2,
+        accumulate=1,
         crop=64,
         learning_rate=0.02,
         warmup=10,
+        schedule="cosine",
         final_rate=0.3,
+        stair_steps=20,
+        stair_factor=0.5,
         multipliers={"a": 1.0},
     )
     return dataclasses.replace(base, **changes)
@@ -136,3 +147,34 @@ def test_gradients_are_clipped_by_the_norm_of_all_together():
         np.testing.assert_allclose(got[path], expected[path], rtol=1e-5)
     loose = dataclasses.replace(TRAIN, clip_norm=100.0)
     assert np.abs(run(s, [small, steep], loose)["a"] - got["a"]).max() > 1e-4
+
+
+def test_stairs_fall_by_a_factor_and_stop_at_the_floor():
+    rate = learning_rate(stage(schedule="stairs", warmup=0, steps=1000, final_rate=0.2))
+    found = [float(rate(step)) for step in (0, 19, 20, 39, 40, 60, 999)]
+    np.testing.assert_allclose(found, 0.02 * np.array([1, 1, 0.5, 0.5, 0.25, 0.2, 0.2]), rtol=1e-6)
+
+
+def test_stairs_rise_first_if_there_is_a_warm_up():
+    rate = learning_rate(stage(schedule="stairs", warmup=10, stair_steps=50))
+    np.testing.assert_allclose([float(rate(s)) for s in (0, 5, 10)], [0, 0.01, 0.02], rtol=1e-6)
+
+
+def test_a_schedule_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="schedule is 'stair'; it must be one of cosine, stairs"):
+        learning_rate(stage(schedule="stair"))
+
+
+def test_medians_do_not_count_in_the_clipping():
+    chosen = stage(multipliers={"a": 1.0, "medians": 1.0}, warmup=0)
+    start = params("a", "medians")
+    optimizer = make_optimizer(TRAIN, chosen)
+
+    def moment(size):
+        gradients = {"a": 0.5 * start["a"], "medians": jnp.full((3, 2), size)}
+        _, state = optimizer.update(gradients, optimizer.init(start), start)
+        return state[1].mu
+
+    small, large = moment(0.0), moment(100.0)
+    np.testing.assert_array_equal(small["a"], large["a"])
+    np.testing.assert_allclose(large["medians"], 10.0)  # 0.1 of the gradient, not clipped

@@ -16,6 +16,7 @@ from jax import lax
 
 from diffcomp import perceptual
 from diffcomp.perceptual import load_lpips, lpips, lpips_distance, lpips_features
+from diffcomp.vgg import max_pool_2x2
 
 NETS = ("alex", "vgg")
 MINIMUM_SIZE = {"alex": 31, "vgg": 16}
@@ -147,6 +148,17 @@ def test_features_computed_once_give_the_same_distance(net):
         np.testing.assert_allclose(jnp.linalg.norm(f, axis=-1), 1, rtol=1e-5)
 
 
+def test_vgg_features_are_those_before_the_scaling_to_unit_length():
+    weights, x = load_lpips("vgg"), to_float(face(33, 36))
+    pairs = zip(perceptual.vgg_features(weights, x), lpips_features(weights, x), strict=True)
+    for activation, unit in pairs:
+        length = jnp.linalg.norm(activation, axis=-1, keepdims=True)
+        assert np.max(length) > 2
+        np.testing.assert_allclose(activation, unit * length, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="weights are of the net 'alex'; they must be of 'vgg'"):
+        perceptual.vgg_features(load_lpips("alex"), x)
+
+
 def test_unit_length_equals_its_formula_and_is_differentiable_at_zero():
     f = np.float32([[0, 0], [3, 4], [1e-7, 0], [0, 1e-12], [1e-20, 1e-20], [1e15, 1e15]])
     expected = f.astype(np.float64)
@@ -177,9 +189,7 @@ def test_blocks_make_the_first_convolution_of_alexnet_a_plain_one(height, width)
 
 
 @pytest.mark.parametrize("height, width", [(6, 7), (7, 9), (8, 6)])
-@pytest.mark.parametrize(
-    "pool, size", [(perceptual._max_pool_3x3_stride_2, 3), (perceptual._max_pool_2x2, 2)]
-)
+@pytest.mark.parametrize("pool, size", [(perceptual._max_pool_3x3_stride_2, 3), (max_pool_2x2, 2)])
 def test_pooling_and_its_gradient_equal_reduce_window(pool, size, height, width):
     def reference(x):
         return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, 2, 2, 1), "VALID")

@@ -19,8 +19,10 @@ from PIL import Image
 from diffcomp import codec
 from diffcomp.checkpoint import Position
 from diffcomp.config import Config, from_mapping
-from diffcomp.train_loop import CsvWriter, restore_average, train
+from diffcomp.run_metrics import CsvWriter
+from diffcomp.train_loop import restore_average, train
 
+SPEED = ("seconds_per_step", "images_per_second", "share_waiting")
 ROOT = Path(__file__).resolve().parents[1]
 GET_CONFIG = runpy.run_path(str(ROOT / "configs" / "base.py"))["get_config"]
 
@@ -70,7 +72,7 @@ class Terminator(logging.Handler):
 @pytest.fixture
 def terminate_at():
     """Installs a `Terminator` with the given cues, and returns it."""
-    log = logging.getLogger("diffcomp.train_loop")
+    log = logging.getLogger("diffcomp.run_metrics")
     before, added = log.level, []
 
     def install(*cues):
@@ -115,7 +117,7 @@ def test_interrupted_and_resumed_training_equals_straight_training(
     assert_equal_states(state, straight[0])
     # And the same numbers on the way.
     rows = [
-        [row for row in read_metrics(folder) if row["name"] != "seconds_per_step"]
+        [row for row in read_metrics(folder) if row["name"] not in SPEED]
         for folder in (tmp_path, straight[1])
     ]
     assert rows[0] == rows[1]
@@ -137,18 +139,28 @@ def test_metrics_are_written_as_csv_and_for_tensorboard(straight):
         ("6", "context"),
     ]
     names = {row["name"] for row in rows if row["stage"] == "linear"}
-    assert {"bpp", "bpp_y", "mse", "gradient_norm", "learning_rate", "seconds_per_step"} < names
+    assert {
+        "bpp",
+        "bpp_y",
+        "mse",
+        "gradient_norm",
+        "learning_rate",
+        "images_skipped",
+        *SPEED,
+    } < names
     assert {row["stage"] for row in rows} == {"linear", "context", "validation"}
     assert all(np.isfinite(float(row["value"])) for row in rows)
     events = b"".join(file.read_bytes() for file in workdir.glob("events.out.tfevents.*"))
     assert b"linear/bpp_y" in events
-    assert b"validation/q4_psnr_base" in events
+    assert b"validation/q2_psnr_realism1" in events
+    assert b"validation/score" in events
+    assert (workdir / "panels" / "0000006_q2.png").is_file()
 
 
 def test_validation_comes_at_its_interval_and_after_each_stage(straight):
     with (straight[1] / "validation.csv").open(newline="") as file:
         found = [(row["step"], row["quality"]) for row in csv.DictReader(file)]
-    assert found == [(step, q) for step in ("4", "6") for q in ("2", "4", "6")]
+    assert found == [(step, q) for step in ("4", "6") for q in ("2", "6")]
 
 
 def test_the_config_is_written_for_export_to_read(config, straight):
@@ -235,7 +247,10 @@ def test_the_programs_train_and_export_a_model_that_compresses(photos, photo, tm
     progress = [line.split("] ", 1)[1] for line in run.stderr.splitlines() if "] " in line]
     stages = ("linear", "context", "score", "joint")
     starts = [f"{stage} {step}/2 (" for stage in stages for step in (1, 2)]
-    shown = [line for line in progress if not line.startswith("fitting the Karhunen-Loeve")]
+    compiled = [line for line in progress if line.startswith("compiling the step of stage ")]
+    assert [line.split()[5] for line in compiled] == list(stages)  # once each
+    rest = ("fitting the Karhunen-Loeve", "compiling the step of stage ")
+    shown = [line for line in progress if not line.startswith(rest)]
     for line, start in zip(shown, starts, strict=True):  # and nothing of the libraries
         assert line.startswith(start)
 

@@ -7,13 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.config import Config, from_mapping
+from diffcomp import sharding
+from diffcomp.config import Config, MeshConfig, from_mapping
+from diffcomp.losses import Objective, draw_conditions, linear_objective
 from diffcomp.model import init_params
 from diffcomp.optimizer import trainable_part
-from diffcomp.train_step import make_train_step, start_stage
+from diffcomp.pixels import to_float
+from diffcomp.train_step import make_train_step, start_stage_on
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 CONFIG = from_mapping(Config, runpy.run_path(str(CONFIGS / "base.py"))["get_config"]("smoke"))
+MESH = sharding.make_mesh(MeshConfig(data=-1, fsdp=1))
 STAGES = {stage.objective: stage for stage in CONFIG.stages}
 
 
@@ -51,7 +55,7 @@ def batch():
 
 def start(chosen, params):
     # Copies: the step writes over the state that it is given.
-    return start_stage(CONFIG, chosen, {path: jnp.array(v) for path, v in params.items()})
+    return start_stage_on(MESH, CONFIG, chosen, sharding.place(MESH, params))
 
 
 def host(tree):
@@ -61,14 +65,14 @@ def host(tree):
 
 @pytest.fixture(scope="module")
 def linear_step():
-    return make_train_step(CONFIG, stage("linear"), stage_index=0)
+    return make_train_step(CONFIG, stage("linear"), stage_index=0, mesh=MESH)
 
 
 def test_the_loss_of_a_repeated_batch_falls(params, batch):
     """With one lmbda for all qualities, so that losses of different steps can be compared."""
     loss = dataclasses.replace(CONFIG.loss, lmbda_low=0.01, lmbda_high=0.01)
     config, chosen = dataclasses.replace(CONFIG, loss=loss), stage("joint", learning_rate=0.01)
-    step, state = make_train_step(config, chosen, 0), start(chosen, params)
+    step, state = make_train_step(config, chosen, 0, mesh=MESH), start(chosen, params)
     losses = []
     for _ in range(12):
         state, metrics = step(state, batch)
@@ -119,7 +123,8 @@ def test_a_new_stages_average_is_a_copy_of_the_parameters(params):
 
 
 @pytest.mark.parametrize(
-    ("step", "decay"), [(0, 1 / 10), (1, 2 / 11), (90, 91 / 100), (1_000_000, 0.999)]
+    ("step", "decay"),
+    [(0, 1 - 2**-0.75), (1, 1 - 3**-0.75), (98, 1 - 100**-0.75), (1_000_000, 0.999)],
 )
 def test_the_average_follows_quickly_at_first(params, batch, linear_step, step, decay):
     state = start(stage("linear"), params)._replace(step=jnp.int32(step))
@@ -140,12 +145,12 @@ def test_randomness_is_a_function_of_seed_stage_and_step(params, batch, linear_s
         return float(step_fn(state, batch)[1]["bpp"])
 
     first = loss(linear_step, 0)
-    assert loss(make_train_step(CONFIG, chosen, 0), 0) == first
+    assert loss(make_train_step(CONFIG, chosen, 0, mesh=MESH), 0) == first
     other_seed = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, seed=1))
     others = [
         loss(linear_step, 1),
-        loss(make_train_step(CONFIG, chosen, 1), 0),
-        loss(make_train_step(other_seed, chosen, 0), 0),
+        loss(make_train_step(CONFIG, chosen, 1, mesh=MESH), 0),
+        loss(make_train_step(other_seed, chosen, 0, mesh=MESH), 0),
     ]
     assert len({first, *others}) == 4
 
@@ -155,7 +160,7 @@ def test_a_state_set_aside_goes_on_as_if_never_interrupted(params, batch, linear
     state, _ = linear_step(state, batch)
     aside = host(state)
     straight, _ = linear_step(state, batch)
-    again = make_train_step(CONFIG, stage("linear"), 0)
+    again = make_train_step(CONFIG, stage("linear"), 0, mesh=MESH)
     resumed, _ = again(jax.tree.map(jnp.array, aside), batch)
     for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -167,4 +172,77 @@ def test_an_objective_that_does_not_exist_is_refused():
         ValueError,
         match="objective is 'liner'; it must be one of linear, context, decoder, joint",
     ):
-        make_train_step(CONFIG, chosen, 0)
+        make_train_step(CONFIG, chosen, 0, mesh=MESH)
+
+
+def test_the_average_moves_every_so_many_steps(params, batch):
+    train = dataclasses.replace(CONFIG.train, average_every=3)
+    step = make_train_step(dataclasses.replace(CONFIG, train=train), stage("linear"), 0, MESH)
+    state, path = start(stage("linear"), params), "hyperprior/log2_gain"
+    averages = [np.array(state.average[path])]
+    for _ in range(3):
+        state, _ = step(state, batch)
+        averages.append(np.array(state.average[path]))
+    np.testing.assert_array_equal(averages[0], averages[1])
+    np.testing.assert_array_equal(averages[0], averages[2])
+    expected = 2**-0.75 * np.asarray(state.params[path]) + (1 - 2**-0.75) * averages[0]
+    np.testing.assert_allclose(averages[3], expected, rtol=1e-5)
+
+
+def test_micro_batches_are_averaged(params, batch):
+    """Micro-batch m has the rows m, m + count, ... and random numbers of its own."""
+    chosen = stage("linear", batch=4, accumulate=2)
+    other = np.ascontiguousarray(batch[:, ::-1, ::-1])
+    both = np.stack([batch, other], axis=1).reshape(4, 64, 64, 3)  # micro-batches interleaved
+    step = make_train_step(CONFIG, chosen, 0, MESH)
+    _, metrics = step(start(chosen, params), both)
+    losses = []
+    for number, rows in enumerate((batch, other)):
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(CONFIG.train.seed), 0), 0)
+        drawn = draw_conditions(CONFIG.loss, to_float(rows), jax.random.fold_in(key, number))
+        objective = Objective(CONFIG.model, CONFIG.loss, None)
+        values = {path: jnp.array(v) for path, v in params.items()}
+        losses.append(float(linear_objective(objective, values, to_float(rows), drawn)[0]))
+    assert losses[0] != losses[1]
+    assert float(metrics["loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_bfloat16_networks_give_nearly_the_same_and_keep_float32_parameters(params, batch):
+    train = dataclasses.replace(CONFIG.train, compute_dtype="bfloat16")
+    half = make_train_step(dataclasses.replace(CONFIG, train=train), stage("joint"), 0, MESH)
+    full = make_train_step(CONFIG, stage("joint"), 0, MESH)
+    state, found = half(start(stage("joint"), params), batch)
+    _, expected = full(start(stage("joint"), params), batch)
+    for name in ("loss", "bpp", "mse", "mse_x0", "lpips_x0"):
+        assert float(found[name]) == pytest.approx(float(expected[name]), rel=0.05), name
+        assert found[name].dtype == jnp.float32
+    assert float(found["loss"]) != float(expected["loss"])
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {
+        jnp.dtype("float32"),
+        jnp.dtype("int32"),
+    }
+
+
+def test_a_dtype_that_does_not_exist_is_refused(params, batch):
+    train = dataclasses.replace(CONFIG.train, compute_dtype="float16")
+    step = make_train_step(dataclasses.replace(CONFIG, train=train), stage("linear"), 0, MESH)
+    with pytest.raises(ValueError, match="compute_dtype is 'float16'; it must be one of float32"):
+        step(start(stage("linear"), params), batch)
+
+
+def test_each_compilation_leaves_a_line_in_the_log(params, batch, caplog):
+    step, chosen = make_train_step(CONFIG, stage("linear"), 0, MESH), stage("linear")
+    with caplog.at_level("INFO", logger="diffcomp"):
+        state, _ = step(start(chosen, params), batch)
+        state, _ = step(state, batch)
+        assert [r.message for r in caplog.records] == [
+            "compiling the step of stage linear for batches (2, 64, 64, 3)"
+        ]
+        step(state, batch[:1])
+    assert "for batches (1, 64, 64, 3)" in caplog.records[-1].message
+
+
+def test_a_batch_that_the_mesh_does_not_divide_is_refused():
+    chosen = stage("linear", batch=10, accumulate=4)
+    with pytest.raises(ValueError, match="batch is 10; it must be a multiple of 4: 1 .data. x 1"):
+        make_train_step(CONFIG, chosen, 0, MESH)

@@ -1,0 +1,110 @@
+"""What is measured: anything that turns an image into bytes, at several qualities, and back."""
+
+import dataclasses
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from diffcomp import codec
+from diffcomp.cdc_config import CdcConfig
+from diffcomp.quality import quality_to_code
+from diffcomp.transforms import Z_STRIDE
+
+Encode = Callable[[np.ndarray, float | None], bytes]
+Decode = Callable[[bytes], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Coder:
+    """One line of a table: a codec with all its settings but the quality."""
+
+    name: str  # e.g. "jpeg", "base", "base r=0"
+    settings: str  # all that its bytes and pictures depend on; another text is another coder
+    qualities: tuple[float | None, ...]  # None: of a single rate
+    encode: Encode  # uint8 [H, W, 3], quality -> the whole file
+    decode: Decode  # -> uint8 [H, W, 3]
+    suffix: str  # of its files
+    is_model: bool
+    # What compiles a program of its own: the first call of each is not timed. None: nothing does.
+    program: Callable[[int, int], object] = lambda height, width: None
+    warm: set = dataclasses.field(default_factory=set, compare=False)
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, compare=False)
+
+    def warm_up(self, image: np.ndarray) -> None:
+        """Compiles what an image of this size needs, unless that is done."""
+        program = self.program(*image.shape[:2])
+        with self.lock:
+            if program is not None and program not in self.warm:
+                self.decode(self.encode(image, self.qualities[0]))
+                self.warm.add(program)
+
+
+def model_coders(
+    model: str, qualities: Sequence[float], realisms: Sequence[float], steps: int, seed: int
+) -> list[Coder]:
+    """A coder for each realism of a shipped model, or of the folder of an exported one.
+
+    Named after the model, with " r=0" and the like unless the realism is 1. A model of one rate
+    has no such knobs and is one coder, with the quality None. `steps` of 0 leaves the number of
+    calls of the score network to the model.
+
+    Raises ModelError for a model that cannot be read, ValueError for a realism, quality or number
+    of steps out of its range.
+    """
+    loaded = codec.load(model)
+    options = {"seed": seed} | ({"steps": steps} if steps else {})
+    if isinstance(loaded.model.config, CdcConfig):
+        return [_model_coder(loaded, loaded.model.name, (None,), options)]
+    for quality in qualities:
+        quality_to_code(quality)
+    coders = []
+    for realism in realisms:
+        name = loaded.model.name + ("" if realism == 1 else f" r={realism:g}")
+        coders.append(_model_coder(loaded, name, qualities, options | {"realism": float(realism)}))
+    return coders
+
+
+def _model_coder(
+    loaded: codec.Codec,
+    name: str,
+    qualities: Sequence[float | None],
+    options: dict[str, float],
+) -> Coder:
+    settings = loaded.decode_settings(**options)._asdict()
+    weights, coding = fingerprint(loaded.model.params), loaded.model.coder.fingerprint
+    if qualities == (None,):
+        settings.pop("realism")
+    stated = ", ".join(f"{option} {value:g}" for option, value in settings.items())
+    return Coder(
+        name=name,
+        settings=f"coding part {coding:08x}, weights {weights:08x}, {stated}",
+        qualities=tuple(qualities),
+        encode=loaded.compress,
+        decode=lambda data: loaded.decompress(data, **options),
+        suffix=".dfc",
+        is_model=True,
+        program=_program(loaded),
+    )
+
+
+def _program(loaded: codec.Codec) -> Callable[[int, int], tuple[int, int]]:
+    """Height and width -> those that are computed with: sizes that share them share a program."""
+
+    def whole_blocks(side: int) -> int:
+        return -(-side // Z_STRIDE)
+
+    one_rate = isinstance(loaded.model.config, CdcConfig)
+    padded = whole_blocks if one_rate else codec.bucket
+    return lambda height, width: (padded(height), padded(width))
+
+
+def fingerprint(params: dict) -> int:
+    """CRC-32 of the weights: the coding part's fingerprint says nothing of the decoder's floats."""
+    crc = 0
+    for path in sorted(params):
+        crc = zlib.crc32(path.encode(), crc)
+        crc = zlib.crc32(np.ascontiguousarray(jax.device_get(params[path])).tobytes(), crc)
+    return crc

@@ -1,0 +1,97 @@
+"""The options of `diffcomp evaluate`. Nothing heavy is imported before it runs."""
+
+import argparse
+import importlib.util
+import sys
+
+PACKAGES = ("matplotlib", "bjontegaard")  # of the extra that no evaluation does without
+
+
+def add_parser(commands) -> None:  # noqa: ANN001
+    """Adds the sub-command to argparse's sub-parsers."""
+    text = "measures models and other codecs on images: tables, plots, report"
+    command = commands.add_parser("evaluate", help=text, description=text)
+    command.set_defaults(run=run)
+    command.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGES",
+        help="files, folders, tfds:NAME/SPLIT (default: the protocol's own data set)",
+    )
+    add = command.add_argument
+    add(
+        "--protocol", default="none", metavar="NAME", help="kodak, tecnick, div2k, coco, clic, none"
+    )
+    add("--model", default="base", metavar="A,B", help="models, or empty (default: %(default)s)")
+    add("--quality", default="1,2,3,4,6,8", metavar="Q,Q", help="of models (default: %(default)s)")
+    add("--realism", default="1", metavar="R,R", help="of models (default: %(default)s)")
+    add("--steps", type=int, default=0, metavar="N", help="score network calls (default: model's)")
+    add("--seed", type=int, default=0, metavar="S", help="of the decoder's noise (default: 0)")
+    add(
+        "--baselines",
+        default="jpeg,webp,avif",
+        metavar="A,B",
+        help="jpeg, jpeg444, webp, avif, avif444, heic, heic444, jxl, vtm, bpg, each also as "
+        "NAME=QUALITY/QUALITY/... (default: %(default)s)",
+    )
+    add("--metrics", default="psnr,lpips_alex", metavar="A,B", help="or all (default: %(default)s)")
+    add("--set-metrics", default="", metavar="A,B", help="fid, kid, fd_vgg, kd_vgg (default: none)")
+    add("--inception", default="", metavar="FILE", help="weights of Inception, for fid and kid")
+    add("--anchor", default="", metavar="CODEC", help="of Bjontegaard rates (default: a baseline)")
+    add("--published", action="store_true", help="draw quoted curves of other codecs, dashed")
+    add("--linear-rate", action="store_true", help="plots with a linear axis of the rate")
+    add("--workers", type=int, default=0, metavar="N", help="jobs at a time (default: all cores)")
+    add("--report-images", type=int, default=24, metavar="N", help="in the report (default: 24)")
+    add("--report-megabytes", type=float, default=60, metavar="M", help="of the report (60)")
+    add("--out", required=True, metavar="FOLDER", help="of all outputs; rows there are kept")
+    add("--restart", action="store_true", help="throw the rows in --out away")
+    add("--quiet", action="store_true", help="print nothing but errors")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluates and prints the table."""
+    for package in PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise ImportError(
+                f"diffcomp evaluate needs {package}: pip install 'diffcomp[evaluate]'"
+            )
+    from diffcomp.evaluation import evaluate
+
+    config = evaluate.EvaluateConfig(
+        images=tuple(args.images),
+        protocol=args.protocol,
+        models=_names(args.model),
+        qualities=_numbers("--quality", args.quality),
+        realisms=_numbers("--realism", args.realism),
+        steps=args.steps,
+        seed=args.seed,
+        baselines=_names(args.baselines),
+        metrics=_names(args.metrics),
+        set_metrics=_names(args.set_metrics),
+        inception=args.inception,
+        anchor=args.anchor,
+        published=args.published,
+        linear_rate=args.linear_rate,
+        workers=args.workers,
+        report_images=args.report_images,
+        report_megabytes=args.report_megabytes,
+        out=args.out,
+    )
+    try:
+        found = evaluate.evaluate(config, restart=args.restart, progress=not args.quiet)
+    except KeyboardInterrupt:
+        print(f"The rows in {args.out} are kept; the same command continues.", file=sys.stderr)
+        raise
+    if not args.quiet:
+        evaluate.print_summary(found, args.out)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in _names(text))
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}; it must be numbers with commas.") from None

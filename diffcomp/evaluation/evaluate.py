@@ -1,0 +1,174 @@
+"""An evaluation from its configuration to its files: rows, summary, plots, report."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from diffcomp.evaluation import metrics, plots, published, report, runner, set_distances, summary
+from diffcomp.evaluation.baselines import baseline_coder
+from diffcomp.evaluation.coders import Coder, model_coders
+from diffcomp.evaluation.image_sets import ImageSet, open_images
+from diffcomp.evaluation.protocols import get_protocol
+from diffcomp.evaluation.row_file import RowFile, Settings
+from diffcomp.evaluation.summary import Summary
+
+ALL = "all"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """Meaning, unit and default of every field stand in `configs/evaluate_kodak.py`."""
+
+    images: tuple[str, ...]
+    protocol: str
+    models: tuple[str, ...]
+    qualities: tuple[float, ...]
+    realisms: tuple[float, ...]
+    steps: int
+    seed: int
+    baselines: tuple[str, ...]
+    metrics: tuple[str, ...]
+    set_metrics: tuple[str, ...]
+    inception: str
+    anchor: str
+    published: bool
+    linear_rate: bool
+    workers: int
+    report_images: int
+    report_megabytes: float
+    out: str
+
+
+def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = True) -> Summary:
+    """Measures what is missing in `config.out` and writes all outputs there.
+
+    Raises ValueError, ImportError or OSError, before anything is measured, for what cannot be
+    done as asked; FileError if the folder has rows of other settings and not `restart`.
+    """
+    protocol = get_protocol(config.protocol)
+    names = chosen_metrics(config.metrics)
+    _check_numbers(config)
+    set_distances.check(config.set_metrics, config.inception)
+    images = open_images(config.images, protocol)
+    coders = make_coders(config)
+    anchor = _anchor(config.anchor, coders)
+    workers = config.workers or os.cpu_count() or 1
+    out = Path(config.out)
+    settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in coders})
+    rows = RowFile(out, settings, restart)
+    measured = runner.run(images, coders, names, rows, workers, progress)
+    chosen = {key: row for key, row in rows.rows.items() if key[0] in measured}
+    sets, set_notes = set_distances.measure(images, coders, config, rows)
+    points = summary.summarize(chosen, {c.name: c.qualities for c in coders}, names, sets)
+    quoted = published.load(protocol.name) if config.published else []
+    compared = [*names, *config.set_metrics]
+    patches = ("patches",) if config.set_metrics else ()
+    found = Summary(
+        protocol=protocol,
+        columns=(*summary.MEANS, *compared, *patches, *summary.TIMES),
+        points=tuple(points),
+        rates=tuple(summary.bd_rates(points, compared, anchor)),
+        anchor=anchor,
+        definitions=summary.definitions(names, config.set_metrics, workers),
+        coders=settings.coders,
+        notes=(*_notes(config, images, measured, rows, points, len(quoted)), *set_notes),
+    )
+    summary.write(found, out)
+    plots.draw(found, quoted, out / "plots", config.linear_rate)
+    report.write(found, quoted, images, coders, chosen, config, out)
+    return found
+
+
+def chosen_metrics(chosen: Sequence[str]) -> list[str]:
+    """Names of metrics, "all" standing for all; raises ValueError for another name."""
+    for name in chosen:
+        if name != ALL and name not in metrics.METRICS:
+            known = ", ".join((ALL, *metrics.METRICS))
+            raise ValueError(f"metric is {name!r}; it must be one of: {known}.")
+    return list(metrics.METRICS) if ALL in chosen else list(dict.fromkeys(chosen))
+
+
+def make_coders(config: EvaluateConfig) -> list[Coder]:
+    """Models first, then baselines; raises ValueError if there is none or two have one name."""
+    coders = [
+        coder
+        for model in config.models
+        for coder in model_coders(
+            model, config.qualities, config.realisms, config.steps, config.seed
+        )
+    ]
+    coders += [baseline_coder(text) for text in config.baselines]
+    names = [coder.name for coder in coders]
+    if not coders:
+        raise ValueError("Neither a model nor a baseline is given.")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"Two codecs are called {name!r}; their rows could not be told apart.")
+    return coders
+
+
+def _check_numbers(config: EvaluateConfig) -> None:
+    if config.models and not (config.qualities and config.realisms):
+        raise ValueError("A model needs at least one quality and one realism.")
+    for name in ("steps", "workers", "report_images", "report_megabytes"):
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 0.")
+
+
+def _anchor(name: str, coders: Sequence[Coder]) -> str:
+    names = [coder.name for coder in coders]
+    if name and name not in names:
+        raise ValueError(f"anchor is {name!r}; it must be one of: {', '.join(names)}.")
+    return name or next((c.name for c in coders if not c.is_model), names[0])
+
+
+def _notes(
+    config: EvaluateConfig,
+    images: ImageSet,
+    measured: Sequence[str],
+    rows: RowFile,
+    points: Sequence[summary.Point],
+    quoted: int,
+) -> list[str]:
+    """What a reader of the figures must know beside their definitions."""
+    protocol = images.protocol
+    notes = []
+    if protocol.images not in (None, len(measured)):
+        notes.append(
+            f"{len(measured)} of the {protocol.images} images of protocol {protocol.name}: "
+            "figures of all of them will differ"
+        )
+    notes += summary.check_complete(points, len(measured))
+    if config.published and not quoted:
+        notes.append(f"no published figures are quoted for protocol {protocol.name}")
+    reasons = {(e["codec"], e["quality"], e["step"], e["reason"]): 0 for e in rows.errors}
+    for error in rows.errors:
+        reasons[error["codec"], error["quality"], error["step"], error["reason"]] += 1
+    for (codec, quality, step, reason), count in reasons.items():
+        notes.append(f"{codec} at quality {quality}: {step} failed on {count} image(s): {reason}")
+    return notes
+
+
+def print_summary(found: Summary, out: str) -> None:
+    """The table on stdout."""
+    table = Table(title=f"protocol {found.protocol.name}: {found.protocol.description}")
+    columns = [c for c in found.columns if c != "bytes"]
+    width = None if sys.stdout.isatty() else 60 + 14 * len(columns)
+    console = Console(file=sys.stdout, width=width)
+    for heading in ("codec", "quality", *map(summary.label, columns)):
+        table.add_column(
+            heading, justify="left" if heading == "codec" else "right", overflow="fold"
+        )
+    for point in found.points:
+        values = [point.means.get(column) for column in columns]
+        cells = ["" if value is None else f"{value:.4g}" for value in values]
+        table.add_row(point.codec, point.quality, *cells)
+    console.print(table)
+    for note in found.notes:
+        console.print(f"Note: {note}", markup=False, highlight=False)
+    console.print(f"Report: {Path(out) / 'report.html'}", markup=False, highlight=False)

@@ -1,0 +1,99 @@
+"""The images to measure, from files, folders and TensorFlow Datasets, prepared by a protocol."""
+
+import dataclasses
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diffcomp.evaluation.protocols import Protocol
+from diffcomp.image_file import ImageError, read_image
+from diffcomp.image_sources import FolderImages, TfdsImages
+
+TFDS = "tfds:"
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedImage:
+    """An image as it is measured."""
+
+    name: str  # unique in its set
+    pixels: np.ndarray  # uint8 [H, W, 3]
+
+    @property
+    def crc(self) -> str:
+        """CRC-32 of size and pixels: equal for equal images only, for all practical purposes."""
+        return (
+            f"{zlib.crc32(self.pixels.tobytes(), zlib.crc32(repr(self.pixels.shape).encode())):08x}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """Images that are read anew each time they are gone through, so that few are in memory."""
+
+    files: dict[str, Path]  # by name
+    data_sets: dict[str, TfdsImages]  # by NAME/SPLIT
+    protocol: Protocol
+
+    def __iter__(self) -> Iterator[NamedImage]:
+        for name, path in self.files.items():
+            yield from self._prepared(name, read_image(path).pixels)
+        for place, source in self.data_sets.items():
+            for index in range(len(source)):
+                name = f"{place.replace('/', '_')}_{index:05d}"
+                yield from self._prepared(name, source.read(index))
+
+    def _prepared(self, name: str, pixels: np.ndarray) -> Iterator[NamedImage]:
+        prepared = self.protocol.prepare(pixels)
+        if prepared is not None:
+            yield NamedImage(name, prepared)
+
+    def size(self) -> int:
+        """How many images there are before the protocol leaves any out."""
+        return len(self.files) + sum(len(source) for source in self.data_sets.values())
+
+
+def open_images(sources: Sequence[str], protocol: Protocol) -> ImageSet:
+    """The images of files, folders (with their sub-folders) and `tfds:NAME/SPLIT`.
+
+    No source stands for the protocol's own data set in TFDS. Raises ImageError for a path that
+    does not exist, ValueError if there is no image or a data set cannot be read.
+    """
+    hint = f" Get {protocol.where}" if protocol.where else ""
+    if not sources and not protocol.source:
+        raise ValueError(f"No images given; protocol {protocol.name} has no data set.{hint}")
+    paths, data_sets = [], {}
+    for source in sources or [protocol.source]:
+        if source.startswith(TFDS):
+            place = source.removeprefix(TFDS)
+            data_sets[place] = _open_tfds(place, hint)
+        elif Path(source).is_dir():
+            folder = FolderImages(source)
+            paths += [Path(folder.name(index)) for index in range(len(folder))]
+        elif Path(source).is_file():
+            paths.append(Path(source))
+        else:
+            raise ImageError(f"{source}: no such file or folder.{hint}")
+    return ImageSet(_name(paths), data_sets, protocol)
+
+
+def _open_tfds(place: str, hint: str) -> TfdsImages:
+    if not all(place.rpartition("/")):
+        raise ValueError(f"source is {TFDS}{place}; it must be of the form {TFDS}NAME/SPLIT.")
+    try:
+        return TfdsImages(place)
+    except ValueError as error:
+        raise ValueError(f"{error}{hint and ' Or give a folder.'}{hint}") from error
+
+
+def _name(paths: list[Path]) -> dict[str, Path]:
+    """Names as short as they can be without two files sharing one."""
+    for name_of in (lambda path: path.stem, lambda path: path.name, lambda path: path.as_posix()):
+        names = [name_of(path) for path in paths]
+        if len(set(names)) == len(names):
+            return dict(zip(names, paths, strict=True))
+    twice = next(name for name, count in Counter(names).items() if count > 1)
+    raise ValueError(f"Image {twice} is given twice.")

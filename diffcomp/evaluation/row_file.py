@@ -1,0 +1,138 @@
+"""The rows of an evaluation on disk: appended one by one, found again by a later run.
+
+`rows.csv` has a line per image, codec and quality; `settings.json` has what its figures depend on.
+A run into the same folder does only what is missing, and refuses if a figure would now be another.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from diffcomp import atomic_file
+from diffcomp.atomic_file import FileError
+
+KEY = ("image", "codec", "quality")
+FIXED = ("image", "protocol", "codec", "quality", "width", "height", "bytes", "bpp")
+TIMES = ("encode_seconds", "decode_seconds")
+ERRORS = ("image", "codec", "quality", "step", "reason")
+RERUN = "choose another --out, or give --restart to throw the old rows away"
+
+Row = dict[str, str]
+
+
+def quality_text(quality: float | None) -> str:
+    """A quality as the rows spell it; empty for a codec of a single rate."""
+    return "" if quality is None else f"{quality:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the figures of a folder depend on."""
+
+    protocol: str
+    metrics: tuple[str, ...]
+    coders: Mapping[str, str]  # name -> settings
+
+
+class RowFile:
+    """Rows of one output folder, by (image, codec, quality)."""
+
+    def __init__(self, folder: Path, settings: Settings, restart: bool = False):
+        """Opens or begins the folder; raises FileError if its rows are of other settings."""
+        self.folder, self.protocol = folder, settings.protocol
+        self._columns = (*FIXED, *settings.metrics, *TIMES, "pixels_crc")
+        self._path, self._errors_path = folder / "rows.csv", folder / "errors.csv"
+        with atomic_file.errors_name(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if restart:
+            for path in (self._path, self._errors_path, folder / "settings.json"):
+                path.unlink(missing_ok=True)
+        self._keep_settings(settings)
+        self.rows = {tuple(row[k] for k in KEY): row for row in _read(self._path, self._columns)}
+        errors = _read(self._errors_path, ERRORS)
+        # Of rows that are not there: they will be tried again.
+        self.errors = [error for error in errors if tuple(error[k] for k in KEY) in self.rows]
+        if len(self.errors) < len(errors):
+            lines = _lines([ERRORS, *(error.values() for error in self.errors)])
+            atomic_file.write_bytes(self._errors_path, lines, overwrite=True)
+
+    def check_image(self, name: str, crc: str) -> None:
+        """Raises FileError if the folder has rows of another image of this name."""
+        for (image, *_), row in self.rows.items():
+            if image == name and row["pixels_crc"] != crc:
+                raise FileError(f"{self._path}: image {name} was another picture; {RERUN}")
+
+    def append(self, values: Mapping[str, Any]) -> None:
+        """Adds a row and writes it at once."""
+        row = {column: str(values.get(column, "")) for column in self._columns}
+        _append(self._path, [row[column] for column in self._columns])
+        self.rows[tuple(row[k] for k in KEY)] = row
+
+    def append_error(self, key: Sequence[str], step: str, reason: str) -> None:
+        """Notes why a cell (or, with step encode or decode, a whole row) is missing."""
+        error = dict(zip(ERRORS, (*key, step, " ".join(reason.split())), strict=True))
+        _append(self._errors_path, list(error.values()))
+        self.errors.append(error)
+
+    def _keep_settings(self, settings: Settings) -> None:
+        path = self.folder / "settings.json"
+        coders = dict(settings.coders)
+        if path.exists():
+            try:
+                old = json.loads(path.read_text())
+                same = (old["protocol"], tuple(old["metrics"]), dict(old["coders"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise FileError(f"{path}: not the settings of an evaluation; {RERUN}") from error
+            self._compare(path, settings, *same)
+            coders = same[2] | coders
+        elif self._path.exists():
+            raise FileError(f"{self._path}: there is no settings.json beside it; {RERUN}")
+        kept = {"protocol": settings.protocol, "metrics": settings.metrics, "coders": coders}
+        atomic_file.write_bytes(path, json.dumps(kept, indent=1).encode() + b"\n", overwrite=True)
+
+    @staticmethod
+    def _compare(
+        path: Path, settings: Settings, protocol: str, metrics: tuple, coders: Mapping[str, str]
+    ) -> None:
+        if protocol != settings.protocol:
+            raise FileError(f"{path}: protocol was {protocol}, is {settings.protocol}; {RERUN}")
+        if metrics != settings.metrics:
+            was, now = ", ".join(metrics), ", ".join(settings.metrics)
+            raise FileError(f"{path}: metrics were {was}, are {now}; {RERUN}")
+        for name, text in settings.coders.items():
+            if coders.get(name, text) != text:
+                raise FileError(f"{path}: {name} was {coders[name]!r}, is {text!r}; {RERUN}")
+
+
+def _read(path: Path, columns: Sequence[str]) -> list[Row]:
+    """The rows of a file, which is begun with its header if it is missing or empty."""
+    if not path.exists() or not path.stat().st_size:
+        _append(path, columns)
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):  # the run was killed while it wrote
+        path.write_bytes(whole)
+    found = list(csv.reader(io.StringIO(whole.decode(), newline="")))
+    if not found or found[0] != list(columns):
+        raise FileError(f"{path}: its header is not {','.join(columns)}; {RERUN}")
+    for number, row in enumerate(found[1:], start=2):
+        if len(row) != len(columns):
+            raise FileError(f"{path}: line {number} has {len(row)} cells, not {len(columns)}")
+    return [dict(zip(columns, row, strict=True)) for row in found[1:]]
+
+
+def _append(path: Path, cells: Sequence[str]) -> None:
+    """One write of a whole line: what reads the file sees complete lines."""
+    with atomic_file.errors_name(path), path.open("ab") as file:
+        file.write(_lines([cells]))
+
+
+def _lines(rows: Iterable[Iterable[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

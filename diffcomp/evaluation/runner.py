@@ -1,0 +1,187 @@
+"""Measures every image with every coder at every quality, several jobs at a time.
+
+A job encodes, decodes and measures one image at one quality. Jobs run in threads: Pillow's codecs,
+JAX and the programs of VTM and BPG all leave Python's lock while they compute. Only the main thread
+writes, so an interrupt leaves whole lines.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from diffcomp import atomic_file
+from diffcomp.evaluation import metrics
+from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.image_sets import ImageSet, NamedImage
+from diffcomp.evaluation.row_file import RowFile, quality_text
+from diffcomp.metrics import bpp
+
+# What a codec or a metric may raise: XLA's and the programs' errors are RuntimeErrors.
+_FAILURES = (ValueError, ArithmeticError, RuntimeError, ImportError, OSError, MemoryError)
+JOBS_AHEAD = 2  # per worker; each holds an image in memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One row to be made."""
+
+    image: NamedImage
+    coder: Coder
+    quality: float
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.image.name, self.coder.name, quality_text(self.quality)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a job gave: a row, or the step and reason why there is none, and failed metrics."""
+
+    values: dict[str, Any] | None
+    failures: list[tuple[str, str]]  # step or metric, reason
+
+
+def stream_path(folder: Path, coder: Coder, quality: float, image: str) -> Path:
+    """Where the file that a row measures is kept."""
+    name = image.replace("/", "_") + coder.suffix
+    return folder / "streams" / coder.name.replace(" ", "_") / f"q{quality_text(quality)}" / name
+
+
+def run(
+    images: ImageSet,
+    coders: Sequence[Coder],
+    names: Sequence[str],
+    rows: RowFile,
+    workers: int,
+    show: bool = True,
+) -> list[str]:
+    """Makes the rows that are not there yet; `names` are of metrics. Returns the images' names.
+
+    `show` draws a bar of progress on stderr, if that is a terminal.
+    A KeyboardInterrupt is passed on after the running jobs' rows are written.
+    """
+    measured: list[str] = []
+    total = images.size() * sum(len(coder.qualities) for coder in coders)
+    jobs = _jobs(images, coders, rows, measured)
+    pending: dict[Future, Job] = {}
+    with _progress(show) as progress, ThreadPoolExecutor(workers) as pool:
+        task = progress.add_task("measuring", total=total, completed=0)
+        interrupted = True
+        try:
+            for job in jobs:
+                progress.update(task, description=" ".join(job.key))
+                pending[pool.submit(measure, job, names, rows.folder)] = job
+                if len(pending) >= JOBS_AHEAD * workers:
+                    _collect(pending, rows)
+                progress.update(task, completed=len(rows.rows))
+            interrupted = False
+        finally:
+            if interrupted:
+                for future in [future for future in pending if future.cancel()]:
+                    del pending[future]
+            while pending:
+                _collect(pending, rows)
+                progress.update(task, completed=len(rows.rows))
+    return measured
+
+
+def _jobs(
+    images: ImageSet, coders: Sequence[Coder], rows: RowFile, measured: list[str]
+) -> Iterator[Job]:
+    for image in images:
+        measured.append(image.name)
+        rows.check_image(image.name, image.crc)
+        for coder in coders:
+            for quality in coder.qualities:
+                job = Job(image, coder, quality)
+                if job.key not in rows.rows:
+                    yield job
+
+
+def _collect(pending: dict[Future, Job], rows: RowFile) -> None:
+    """Waits for a job or more and writes what they gave."""
+    done, _ = wait(pending, return_when=FIRST_COMPLETED)
+    for future in done:
+        job = pending.pop(future)
+        outcome = future.result()
+        if outcome.values is not None:
+            rows.append(outcome.values | {"protocol": rows.protocol})
+        for step, reason in outcome.failures:
+            rows.append_error(job.key, step, reason)
+
+
+def measure(job: Job, names: Sequence[str], folder: Path) -> Outcome:
+    """Encodes, decodes and measures; keeps the encoded file below `folder`."""
+    image, coder = job.image.pixels, job.coder
+    step = "encode"
+    try:
+        coder.warm_up(image)
+        start = time.perf_counter()
+        data = coder.encode(image, job.quality)
+        encoded = time.perf_counter()
+        step = "decode"
+        decoded = coder.decode(data)
+        decode_seconds = time.perf_counter() - encoded
+        if decoded.shape != image.shape:
+            raise ValueError(f"decoded image is {decoded.shape}, the original {image.shape}")
+        step = "write"
+        path = stream_path(folder, coder, job.quality, job.image.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_file.write_bytes(path, data, overwrite=True)
+    except _FAILURES as error:
+        return Outcome(None, [(step, _reason(error))])
+    height, width = image.shape[:2]
+    values = dict(zip(("image", "codec", "quality"), job.key, strict=True)) | {
+        "width": width,
+        "height": height,
+        "bytes": len(data),
+        "bpp": f"{bpp(len(data), height, width):.6f}",
+        "encode_seconds": f"{encoded - start:.4f}",
+        "decode_seconds": f"{decode_seconds:.4f}",
+        "pixels_crc": job.image.crc,
+    }
+    failures = []
+    for name in names:
+        try:
+            values[name] = f"{_value(name, decoded, image):.8g}"
+        except _FAILURES as error:
+            failures.append((name, _reason(error)))
+    return Outcome(values, failures)
+
+
+def _value(name: str, decoded: np.ndarray, image: np.ndarray) -> float:
+    least = metrics.METRICS[name].min_side
+    if min(image.shape[:2]) < least:
+        raise ValueError(f"the image has a side of {min(image.shape[:2])}, it needs {least}")
+    (value,) = metrics.measure(name, decoded[None], image[None])
+    # PSNR alone may be infinite: of identical images.
+    if math.isnan(value) or (math.isinf(value) and value != metrics.METRICS[name].ideal):
+        raise ArithmeticError(f"its value is {value}")
+    return float(value)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error's text: XLA's go on for pages."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _progress(show: bool) -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (show and console.is_terminal),
+        transient=True,
+    )

@@ -1,0 +1,256 @@
+"""Reads files of PyTorch without PyTorch and without executing anything.
+
+Such a file is a zip archive, not compressed: `<root>/data.pkl` is a pickle of nested dictionaries
+whose tensors name storages, and `<root>/data/<key>` holds the raw values of one storage. Before
+PyTorch 1.6 it was a sequence: pickles of a mark, a version, a description of the machine, the
+dictionaries and the list of storages, then those storages, each with its length first. A pickle
+is a program. The unpickler below knows the names that dictionaries of tensors need, gives each a
+harmless meaning of its own, and refuses every other; PyTorch's own functions are never called.
+"""
+
+import io
+import math
+import pickle
+import zipfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+MAX_AXES = 8  # of a tensor; the networks have up to 5
+
+# Types of storages that hold weights, and as what NumPy reads them. It has no bfloat16, whose bits
+# are the upper half of a float32's.
+FLOATS = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "BFloat16Storage": "<u2",
+}
+# Types that a file may hold elsewhere, as for a count of steps, and the bytes of a value.
+OTHERS = {
+    "LongStorage": 8,
+    "IntStorage": 4,
+    "ShortStorage": 2,
+    "CharStorage": 1,
+    "ByteStorage": 1,
+    "BoolStorage": 1,
+}
+
+OLD_MARK, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001  # how files before PyTorch 1.6 begin
+
+
+class WeightsError(ValueError):
+    """A file of weights that cannot be used, with the reason."""
+
+
+class Storage(NamedTuple):
+    """The marker of a storage in the pickle."""
+
+    kind: str
+    key: str
+    count: int
+
+
+class Tensor(NamedTuple):
+    """A view of a storage, in values rather than bytes; not yet checked."""
+
+    storage: Any
+    offset: Any
+    shape: Any
+    strides: Any
+
+
+def read_tensors(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[str, np.ndarray]:
+    """The chosen tensors of a file of PyTorch, as float32 arrays by name.
+
+    `select` is given all that the file holds, nested dictionaries whose tensors are not read yet,
+    and returns those to read, by name; it raises WeightsError where it does not find them.
+    Raises WeightsError, with the reason, for anything but an intact file with such tensors, and
+    OSError where the file cannot be opened.
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        start = stream.read(2)
+        if start != b"PK" and start[:1] != b"\x80":
+            raise WeightsError(
+                f"{path} is no file of PyTorch: it does not begin as a zip archive or a pickle."
+            )
+        stream.seek(0)
+        try:
+            if start != b"PK":
+                return _read_sequence(stream, select)
+            with zipfile.ZipFile(stream) as archive:
+                return _read_archive(archive, select)
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+            raise WeightsError(f"{path} is damaged: {error}") from error
+
+
+def _read_archive(
+    archive: zipfile.ZipFile, select: Callable[[Any], dict[str, Any]]
+) -> dict[str, np.ndarray]:
+    entries = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(entries) != 1:
+        raise WeightsError(f"it has {len(entries)} entries data.pkl; a file of PyTorch has one.")
+    root = entries[0].removesuffix("data.pkl")
+    order = f"{root}byteorder"  # absent in older files, which are little-endian
+    if order in archive.namelist() and _read_entry(archive, order) != b"little":
+        raise WeightsError("its values are not little-endian.")
+
+    def find(name: str, storage: Storage, size: int) -> bytes:
+        entry = f"{root}data/{storage.key}"
+        if entry not in archive.namelist():
+            raise WeightsError(f"{name}: the archive has no entry {entry}.")
+        found = archive.getinfo(entry).file_size
+        if found != size:
+            raise WeightsError(f"{name}: {entry} has {found} bytes, not {size}.")
+        return _read_entry(archive, entry)
+
+    tensors = select(_Unpickler(io.BytesIO(_read_entry(archive, entries[0]))).unpickle())
+    return {name: _read_tensor(name, value, find) for name, value in tensors.items()}
+
+
+def _read_sequence(
+    stream: BinaryIO, select: Callable[[Any], dict[str, Any]]
+) -> dict[str, np.ndarray]:
+    """Of a file before PyTorch 1.6, read from its start."""
+    mark, version, machine = (_Unpickler(stream).unpickle() for _ in range(3))
+    if mark != OLD_MARK or version != OLD_VERSION or not isinstance(machine, dict):
+        raise WeightsError("it begins as a pickle, but not as one of PyTorch.")
+    if machine.get("little_endian") is not True:
+        raise WeightsError("its values are not little-endian.")
+    unpickler = _Unpickler(stream)
+    tensors = select(unpickler.unpickle())
+    known = unpickler.storages
+    keys = _Unpickler(stream).unpickle()
+    if not isinstance(keys, list) or not all(isinstance(k, str) and k in known for k in keys):
+        raise WeightsError("its list of storages names one that no tensor has.")
+    values = {key: _next_storage(stream, known[key]) for key in keys}
+
+    def find(name: str, storage: Storage, size: int) -> bytes:
+        if storage.key not in values:
+            raise WeightsError(f"{name}: the file has no storage {storage.key!r}.")
+        found = len(values[storage.key])
+        if found != size:
+            raise WeightsError(f"{name}: storage {storage.key!r} has {found} bytes, not {size}.")
+        return values[storage.key]
+
+    return {name: _read_tensor(name, value, find) for name, value in tensors.items()}
+
+
+def _next_storage(stream: BinaryIO, storage: Storage) -> bytes:
+    count = int.from_bytes(stream.read(8), "little")
+    if count != storage.count:
+        raise WeightsError(f"storage {storage.key!r} has {count} values, not {storage.count}.")
+    kind = storage.kind
+    size = count * (np.dtype(FLOATS[kind]).itemsize if kind in FLOATS else OTHERS[kind])
+    here = stream.tell()
+    # Looked up first: memory for as many bytes as are claimed would be taken to read them.
+    if stream.seek(0, io.SEEK_END) - here < size:
+        raise WeightsError(f"it ends within storage {storage.key!r}.")
+    stream.seek(here)
+    return stream.read(size)
+
+
+def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise WeightsError(f"{name} is compressed; PyTorch stores its entries as they are.")
+    return archive.read(name)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds dictionaries of `Tensor`; nothing that a pickle can name here has an effect."""
+
+    def __init__(self, stream: BinaryIO):
+        super().__init__(stream)
+        self.storages: dict[str, Storage] = {}  # by key, each as first named
+
+    def unpickle(self) -> Any:
+        """Raises WeightsError for a pickle that is damaged or holds anything else."""
+        try:
+            return self.load()
+        except WeightsError:
+            raise
+        # A damaged pickle may raise whatever the operations do that it happens to consist of.
+        except Exception as error:
+            raise WeightsError(f"data.pkl cannot be read: {error!r}.") from error
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module == "torch" and name in (*FLOATS, *OTHERS):
+            return name
+        # New functions for each file: a pickle can set attributes of what it is given.
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda storage, offset, shape, strides, *_: Tensor(
+                storage, offset, shape, strides
+            )
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda tensor, *_: tensor
+        raise WeightsError(
+            f"data.pkl names {module}.{name}, which is no part of a dictionary of weights."
+        )
+
+    def persistent_load(self, pid: Any) -> Storage:
+        match pid:
+            # The last was of use in the old format only, where it is None but for views.
+            case ("storage", str(kind), str(key), str(), int(count)) | (
+                "storage",
+                str(kind),
+                str(key),
+                str(),
+                int(count),
+                None,
+            ) if kind in FLOATS or kind in OTHERS:
+                storage = Storage(kind, key, count)
+                self.storages.setdefault(key, storage)
+                return storage
+        raise WeightsError(f"data.pkl names a storage {pid!r}, which is not of PyTorch's form.")
+
+
+def _read_tensor(name: str, tensor: Any, find: Callable[[str, Storage, int], bytes]) -> np.ndarray:
+    """`find` returns the bytes of a storage; name and size are for its errors."""
+    if not isinstance(tensor, Tensor) or not isinstance(tensor.storage, Storage):
+        raise WeightsError(f"{name} is no tensor.")
+    kind, _, count = tensor.storage
+    if kind not in FLOATS:
+        raise WeightsError(f"{name} is of type {kind}; weights are {', '.join(FLOATS)}.")
+    offset, shape, strides = _check_view(name, tensor, count)
+
+    dtype = np.dtype(FLOATS[kind])
+    values = np.frombuffer(find(name, tensor.storage, count * dtype.itemsize), dtype)
+    strides = tuple(stride * dtype.itemsize for stride in strides)
+    view = np.ndarray(shape, dtype, values, offset * dtype.itemsize, strides)
+    if kind == "BFloat16Storage":
+        view = (view.astype(np.uint32) << 16).view(np.float32)
+    result = view.astype(np.float32, order="C")
+    if not np.isfinite(result).all():
+        raise WeightsError(f"{name} has values that are not finite.")
+    return result
+
+
+def _check_view(name: str, tensor: Tensor, count: int) -> tuple[int, tuple, tuple]:
+    """Offset, shape and strides; WeightsError unless they lie in a storage of `count` values."""
+    _, offset, shape, strides = tensor
+    whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
+    numbers = (count, offset, *shape, *strides) if whole and len(shape) <= MAX_AXES else ()
+    if not numbers or not all(type(n) is int and n >= 0 for n in numbers) or 0 in shape:
+        raise WeightsError(
+            f"{name} has shape {shape!r}, strides {strides!r} and offset {offset!r}; they must be"
+            f" whole numbers, for up to {MAX_AXES} axes of length 1 or more."
+        )
+    # The stride of a single value has no meaning.
+    strides = tuple(stride * (n > 1) for n, stride in zip(shape, strides, strict=True))
+    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    # By a stride of 0, an array of any size could be made of one value.
+    if math.prod(shape) > count or last >= count:
+        raise WeightsError(
+            f"{name} with shape {shape}, strides {strides} and offset {offset} does not fit into"
+            f" its storage of {count} values."
+        )
+    return offset, shape, strides

@@ -1,0 +1,119 @@
+"""A headless Chromium for tests, driven by its DevTools protocol over a WebSocket."""
+
+import base64
+import contextlib
+import io
+import itertools
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import websocket
+from PIL import Image
+
+PROGRAM = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), None)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--force-device-scale-factor=1", "--remote-debugging-port=0",
+)  # fmt: skip
+PATIENCE = 60  # seconds, on a busy machine
+
+
+class Page:
+    """The only tab."""
+
+    def __init__(self, address: str):
+        self._socket = websocket.create_connection(address, PATIENCE, suppress_origin=True)
+        self._numbers = itertools.count(1)
+        self.requests, self.faults = [], []
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+
+    def close(self):
+        self._socket.close()
+
+    def call(self, method, **params):
+        number = next(self._numbers)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        while (message := self._receive()).get("id") != number:
+            pass
+        assert "error" not in message, message
+        return message["result"]
+
+    def _receive(self):
+        message = json.loads(self._socket.recv())
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(message["params"]["request"]["url"])
+        elif message.get("method") == "Runtime.exceptionThrown":
+            self.faults.append(message["params"]["exceptionDetails"])
+        elif message.get("method") == "Log.entryAdded":
+            self.faults.append(message["params"]["entry"])
+        return message
+
+    def open(self, path):
+        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        while self._receive().get("method") != "Page.loadEventFired":
+            pass
+
+    def value(self, expression):
+        """A JavaScript expression's value; what it returns must be what JSON can hold."""
+        result = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def mouse(self, kind, x, y, buttons=0):
+        button = "left" if buttons or kind == "mouseReleased" else "none"
+        self.call(
+            "Input.dispatchMouseEvent",
+            type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=1,
+        )  # fmt: skip
+
+    def screenshot(self, box=None):
+        """uint8 [H, W, 3]; `box` is a DOMRect of the window, as x, y, width, height."""
+        clip = {}
+        if box:
+            left, top = self.value("[window.scrollX, window.scrollY]")
+            box = {**box, "x": box["x"] + left, "y": box["y"] + top, "scale": 1}
+            clip = {"clip": box}
+        data = self.call("Page.captureScreenshot", format="png", **clip)["data"]
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            return np.array(image.convert("RGB"))
+
+
+@contextlib.contextmanager
+def page(folder, width=1280, height=1000):
+    """Starts Chromium with a new profile in `folder`; yields its `Page`."""
+    flags = (*FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}")
+    browser = subprocess.Popen(
+        [PROGRAM, *flags, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        tab = Page(_address(Path(folder) / "DevToolsActivePort"))
+        try:
+            yield tab
+        finally:
+            tab.close()
+    finally:
+        browser.terminate()
+        browser.wait(PATIENCE)
+
+
+def _address(port_file):
+    """The tab's WebSocket, once the browser listens."""
+    end = time.monotonic() + PATIENCE
+    while not port_file.is_file() or not port_file.read_text().strip():
+        assert time.monotonic() < end, "Chromium did not start"
+        time.sleep(0.05)
+    port = port_file.read_text().split()[0]
+    # Without a proxy, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as answer:
+        tabs = json.load(answer)
+    return next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")

@@ -1,0 +1,83 @@
+"""Images to measure: files, folders, TensorFlow Datasets, and their names."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffcomp.evaluation.image_sets import NamedImage, open_images
+from diffcomp.evaluation.protocols import PROTOCOLS
+from diffcomp.image_file import ImageError
+
+NONE = PROTOCOLS["none"]
+
+
+def save(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 9, 3), value, np.uint8)).save(path)
+    return str(path)
+
+
+def named(*sources, protocol=NONE):
+    return {image.name: int(image.pixels[0, 0, 0]) for image in open_images(sources, protocol)}
+
+
+def test_files_and_folders_by_their_short_names(tmp_path):
+    save(tmp_path / "set" / "b.png", 2)
+    save(tmp_path / "set" / "sub" / "c.png", 3)
+    single = save(tmp_path / "a.png", 1)
+    assert named(single, str(tmp_path / "set")) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_names_are_longer_where_short_ones_meet(tmp_path):
+    paths = [save(tmp_path / "a.png", 1), save(tmp_path / "a.bmp", 2)]
+    assert named(*paths) == {"a.png": 1, "a.bmp": 2}
+    paths = [save(tmp_path / "x" / "a.png", 1), save(tmp_path / "y" / "a.png", 2)]
+    assert named(*paths) == dict(zip(paths, (1, 2), strict=True))
+    with pytest.raises(ValueError, match="a.png is given twice"):
+        named(paths[0], paths[0])
+
+
+def test_what_a_protocol_leaves_out_is_not_there(tmp_path):
+    small = save(tmp_path / "small.png", 1)
+    assert named(small, protocol=PROTOCOLS["coco"]) == {}
+
+
+def test_missing_images_come_with_where_to_get_them(tmp_path):
+    with pytest.raises(ImageError, match="absent: no such file or folder. Get kodim01.png to"):
+        open_images([str(tmp_path / "absent")], PROTOCOLS["kodak"])
+    with pytest.raises(ValueError, match="No images given; protocol tecnick has no data set. Get"):
+        open_images([], PROTOCOLS["tecnick"])
+    with pytest.raises(ValueError, match="No images given; protocol none has no data set.$"):
+        open_images([], NONE)
+    with pytest.raises(ValueError, match="holds no image"):
+        open_images([str(tmp_path)], NONE)
+
+
+def test_equal_pixels_of_another_shape_are_another_image():
+    flat = np.zeros((4, 6, 3), np.uint8)
+    crcs = {NamedImage("a", flat).crc, NamedImage("a", flat.reshape(6, 4, 3)).crc}
+    changed = flat.copy()
+    changed[1, 1, 1] = 1
+    assert len(crcs | {NamedImage("a", changed).crc}) == 3
+
+
+def test_data_sets_of_tfds(tiny_tfds, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tiny_tfds))
+    images = open_images(["tfds:tiny_photos/pairs/train"], NONE)
+    assert images.size() == 10
+    found = {image.name: image.pixels for image in images}
+    assert list(found)[2] == "tiny_photos_pairs_train_00002"
+    assert {pixels.shape for pixels in found.values()} == {(40, 56, 3)}
+    assert sorted(int(pixels[0, 0, 2]) for pixels in found.values()) == list(range(10))
+    for image in images:  # a second time, in the same order
+        np.testing.assert_array_equal(image.pixels, found[image.name])
+
+
+def test_a_data_set_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(ValueError, match=r"is not prepared.* Or give a folder. Get https://clic"):
+        open_images([], PROTOCOLS["clic"])
+    with pytest.raises(ValueError, match="TFDS knows no data set 'no_such_set'"):
+        open_images(["tfds:no_such_set/test"], NONE)
+    with pytest.raises(ValueError, match="must be of the form tfds:NAME/SPLIT"):
+        open_images(["tfds:clic"], NONE)

@@ -1,0 +1,234 @@
+"""The report: one file that needs no other, and works in a browser."""
+
+import json
+import re
+import types
+
+import chromium
+import numpy as np
+import pytest
+from tiny_model import codec
+
+from diffcomp.evaluation import report
+from diffcomp.evaluation.coders import Coder
+
+NAME = codec().model.name
+
+
+def data_of(text):
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def coder(name, qualities, is_model=False):
+    return Coder(name, "", qualities, None, None, ".x", is_model)
+
+
+def rows_of(sizes):
+    return {("a", *key): {"bytes": str(size)} for key, size in sizes.items()}
+
+
+def test_the_file_needs_no_other(evaluated):
+    text = (evaluated / "report" / "report.html").read_text()
+    addresses = set(re.findall(r"[a-z]+://[^\s\"'<]+", text.split('id="data"')[0]))
+    addresses |= set(re.findall(r"(?:src|href)=\"([^\"]+)", text))
+    assert addresses <= {"data:,"}
+    assert "@@" not in text
+    assert re.findall(r"\w+://[^\s\"']+", text.split("</script>")[1]) == [
+        "http://www.w3.org/2000/svg"  # a name, not an address
+    ]
+
+
+def test_pictures_are_named_with_their_bytes(evaluated):
+    data = data_of((evaluated / "report" / "report.html").read_text())
+    assert [p["name"] for p in data["pictures"]] == ["a", "b"]
+    assert data["pictures_left_out"] == 0
+    picture = data["pictures"][0]
+    assert (picture["width"], picture["height"]) == (101, 75)
+    assert len(picture["decoded"]) == 4 + 4 + 5 + 4
+    for entry in picture["decoded"]:
+        assert entry["uri"].startswith("data:image/webp;base64,") and entry["row"]["bytes"] > 0
+
+
+def test_text_cannot_end_the_data_early():
+    data = {"protocol": "<b>", "note": "</script><script>alert(1)</script>"}
+    text = report.page(data)
+    assert data_of(text)["note"] == data["note"]
+    assert "<title>Evaluation, protocol &lt;b&gt;</title>" in text
+
+
+def test_middle_then_ends_each_with_what_is_nearest_in_bytes():
+    coders = [coder("m", (1, 2, 3), True), coder("jpeg", (5, 6, 7))]
+    sizes = {("m", "1"): 10, ("m", "2"): 20, ("m", "3"): 30}
+    rows = rows_of(sizes | {("jpeg", "5"): 22, ("jpeg", "6"): 29, ("jpeg", "7"): 90})
+    order = [(c.name, q) for c, q in report.rungs_to_show("a", coders, rows)]
+    assert order == [("m", 2), ("jpeg", 5), ("m", 1), ("m", 3), ("jpeg", 6), ("jpeg", 7)]
+
+
+def test_a_missing_rung_is_not_shown():
+    coders = [coder("m", (1, 2), True), coder("jpeg", (5,))]
+    rows = rows_of({("jpeg", "5"): 22})
+    assert [c.name for c, _ in report.rungs_to_show("a", coders, rows)] == ["jpeg"]
+
+
+def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
+    calls = []
+
+    def decode(data):
+        calls.append(data)
+        return photo
+
+    spy = Coder("spy", "", (1, 2), None, decode, ".x", False)
+    rows = {
+        (image, "spy", quality): {"bytes": "9", "quality": quality}
+        for image in "ab"
+        for quality in "12"
+    }
+    for image, _, quality in rows:
+        path = report.stream_path(tmp_path, spy, float(quality), image)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    images = [report.NamedImage(name, photo) for name in "ab"]
+    picture = len(report._data_uri(photo))
+    for count, megabytes, expected, left_out in (
+        (2, 10, [2, 2], 0),
+        (1, 10, [2], 2),
+        (2, 3.5 * picture / 1e6, [1, 1], 2),
+        (0, 10, [], 4),
+    ):
+        config = types.SimpleNamespace(report_images=count, report_megabytes=megabytes)
+        pictures, dropped = report._pictures(images, [spy], rows, config, tmp_path)
+        assert [len(entry["decoded"]) for entry in pictures] == expected
+        assert dropped == left_out
+
+
+needs_chromium = pytest.mark.skipif(
+    chromium.PROGRAM is None, reason="no chromium on the PATH (apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def page(evaluated, tmp_path_factory):
+    with chromium.page(tmp_path_factory.mktemp("profile")) as page:
+        page.open(evaluated / "report" / "report.html")
+        yield page
+
+
+def box(page, selector):
+    page.value(f"document.querySelector('{selector}').scrollIntoView({{block: 'center'}})")
+    names = ("x", "y", "width", "height")
+    rect = f"document.querySelector('{selector}').getBoundingClientRect()"
+    return dict(
+        zip(names, page.value(f"(r => [r.x, r.y, r.width, r.height])({rect})"), strict=True)
+    )
+
+
+def choose(page, name, value):
+    page.value(
+        f"(s => {{ s.value = {json.dumps(value)}; s.dispatchEvent(new Event('change')); }})"
+        f"(document.getElementById('{name}'))"
+    )
+    page.value(
+        "Promise.all([...document.querySelectorAll('#stage img')].map(i => i.decode()))"
+        ".then(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))))"
+        ".then(() => true)"
+    )
+
+
+def drag(page, rect, start, end):
+    y = rect["y"] + rect["height"] / 2
+    for kind, share in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+        buttons = 0 if kind == "mouseReleased" else 1
+        page.mouse(kind, rect["x"] + share * rect["width"], y, buttons)
+
+
+@needs_chromium
+def test_the_slider_uncovers_the_other_picture(page, photo):
+    choose(page, "zoom", "4")
+    choose(page, "right", "8")  # the coarsest JPEG, after the model's eight
+    assert page.value("document.getElementById('right-caption').textContent").startswith("jpeg q=5")
+    rect = box(page, "#stage")
+    drag(page, rect, 0.5, 0.9)
+    assert page.value("Number(document.getElementById('slider').value)") == pytest.approx(90, abs=1)
+    mostly_left = page.screenshot(rect).astype(int)
+    drag(page, rect, 0.9, 0.1)
+    mostly_right = page.screenshot(rect).astype(int)
+    width = mostly_left.shape[1]
+    inner = np.s_[:, width // 4 : 3 * width // 4]
+    assert np.abs(mostly_left[inner] - mostly_right[inner]).mean() > 4
+    outer = np.s_[:, : width // 20]
+    np.testing.assert_array_equal(mostly_left[outer], mostly_right[outer])
+    # Left is the original, four times as large.
+    original = photo[:75, :101].repeat(4, axis=0).repeat(4, axis=1)
+    left = mostly_left[: original.shape[0], : width // 2]
+    assert np.abs(left - original[: left.shape[0], : left.shape[1]]).mean() < 4
+
+
+@needs_chromium
+def test_baselines_stand_at_matched_bytes(page):
+    choose(page, "right", "2")
+    choose(page, "left", "webp")
+    captions = [
+        page.value(f"document.getElementById('{side}-caption').textContent")
+        for side in ("left", "right")
+    ]
+    sizes = [int(re.search(r"([\d,]+) bytes", text)[1].replace(",", "")) for text in captions]
+    ladder = page.value(
+        "data.pictures[0].decoded.filter(d => d.codec === 'webp').map(d => d.row.bytes)"
+    )
+    assert sizes[0] == min(ladder, key=lambda size: abs(size - sizes[1]))
+    assert captions[0].startswith("webp q=") and "%)" in captions[0] and "bpp" in captions[0]
+
+
+@needs_chromium
+def test_a_point_shows_its_figures(page):
+    page.value("document.querySelector('[data-metric=psnr]').click()")
+    box(page, "#plot")
+    points = page.value(
+        "[...document.querySelectorAll('#plot .hit')].map("
+        "c => (r => [r.x + r.width / 2, r.y + r.height / 2])(c.getBoundingClientRect()))"
+    )
+    page.mouse("mouseMoved", *points[-1])  # the models are drawn last
+    tip = page.value("document.getElementById('tip').textContent").splitlines()
+    assert tip[0].split(" q=")[0].startswith(NAME)
+    assert tip[1].endswith(" bpp") and tip[2].startswith("PSNR (dB): ")
+    assert page.value("document.getElementById('tip').hidden") is False
+
+
+@needs_chromium
+def test_curves_axes_and_legend(page):
+    page.value("document.querySelector('[data-metric=lpips_alex]').click()")
+    texts = page.value("[...document.querySelectorAll('#plot text')].map(t => t.textContent)")
+    assert "rate (bits per pixel)" in texts and "LPIPS-Alex, lower is better" in texts
+    legend = page.value("[...document.querySelectorAll('#legend button')].map(b => b.innerText)")
+    assert {NAME, f"{NAME} r=0", "jpeg", "webp", "HiFiC (quoted)"} <= set(legend)
+    count = "document.querySelectorAll('#plot path').length"
+    before = page.value(count)
+    page.value("document.querySelector('#legend button').click()")
+    assert page.value(count) == before - 1
+    page.value("document.querySelector('#legend button').click()")
+    dashed = "document.querySelectorAll('#plot path[stroke-dasharray]').length"
+    assert page.value(dashed) == before - 4
+
+
+@needs_chromium
+def test_the_table_sorts_by_a_column(page):
+    heading = (
+        "[...document.querySelectorAll('#summary th')].find(h => h.textContent === 'PSNR (dB)')"
+    )
+    column = page.value(f"[...document.querySelectorAll('#summary th')].indexOf({heading})")
+    cells = (
+        f"[...document.querySelectorAll('#summary tbody tr')].map(r => "
+        f"Number(r.children[{column}].textContent))"
+    )
+    page.value(f"{heading}.click()")
+    values = page.value(cells)
+    assert len(values) == 17 and values == sorted(values)
+    page.value(f"{heading}.click()")
+    assert page.value(cells) == sorted(values, reverse=True)
+
+
+@needs_chromium
+def test_nothing_fails_and_nothing_is_fetched(page):
+    assert page.faults == []
+    assert {url.split(":")[0] for url in page.requests} <= {"file", "data"}
+    assert len([url for url in page.requests if url.startswith("file:")]) == 1

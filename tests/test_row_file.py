@@ -1,0 +1,112 @@
+"""Rows on disk: what a later run finds, and when it refuses."""
+
+import csv
+import json
+
+import pytest
+
+from diffcomp.atomic_file import FileError
+from diffcomp.evaluation.row_file import RowFile, Settings, quality_text
+
+SETTINGS = Settings("none", ("psnr",), {"jpeg": "JPEG 1"})
+ROW = {
+    "image": "a, b",
+    "protocol": "none",
+    "codec": "jpeg",
+    "quality": "5",
+    "bytes": 10,
+    "psnr": "30",
+    "pixels_crc": "00",
+}
+KEY = ("a, b", "jpeg", "5")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with one row, and an error of it."""
+    rows = RowFile(tmp_path / "out", SETTINGS)
+    rows.append(ROW)
+    rows.append_error(KEY, "ssim", "a\nreason")
+    return tmp_path / "out"
+
+
+def test_rows_are_found_again(folder):
+    rows = RowFile(folder, SETTINGS)
+    assert list(rows.rows) == [KEY]
+    assert rows.rows[KEY]["bytes"] == "10" and rows.rows[KEY]["encode_seconds"] == ""
+    assert [error["reason"] for error in rows.errors] == ["a reason"]
+
+
+def test_half_a_line_is_dropped(folder):
+    path = folder / "rows.csv"
+    before = path.read_bytes()
+    path.write_bytes(before + b"c,none,jp")
+    rows = RowFile(folder, SETTINGS)
+    assert list(rows.rows) == [KEY]
+    rows.append(ROW | {"image": "c"})
+    with path.open(newline="") as file:
+        assert [row["image"] for row in csv.DictReader(file)] == ["a, b", "c"]
+
+
+def test_errors_of_rows_that_will_be_tried_again_are_forgotten(folder):
+    rows = RowFile(folder, SETTINGS)
+    rows.append_error(("c", "jpeg", "5"), "encode", "no memory")
+    assert [error["image"] for error in RowFile(folder, SETTINGS).errors] == ["a, b"]
+    assert len((folder / "errors.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (Settings("kodak", ("psnr",), {}), "protocol was none, is kodak; choose another --out"),
+        (Settings("none", ("psnr", "ssim"), {}), "metrics were psnr, are psnr, ssim; choose"),
+        (Settings("none", ("psnr",), {"jpeg": "JPEG 2"}), "jpeg was 'JPEG 1', is 'JPEG 2'; cho"),
+    ],
+)
+def test_other_settings_are_refused_unless_the_run_restarts(folder, settings, text):
+    with pytest.raises(FileError, match=text):
+        RowFile(folder, settings)
+    assert RowFile(folder, settings, restart=True).rows == {}
+    assert RowFile(folder, settings).errors == []
+
+
+def test_a_further_codec_is_welcome_and_the_former_not_forgotten(folder):
+    RowFile(folder, Settings("none", ("psnr",), {"webp": "WEBP 1"}))
+    kept = json.loads((folder / "settings.json").read_text())
+    assert kept["coders"] == {"jpeg": "JPEG 1", "webp": "WEBP 1"}
+
+
+def test_another_picture_of_the_same_name_is_refused(folder):
+    rows = RowFile(folder, SETTINGS)
+    rows.check_image("a, b", "00")
+    with pytest.raises(FileError, match="image a, b was another picture; choose another --out"):
+        rows.check_image("a, b", "01")
+
+
+def test_foreign_files_are_refused(folder):
+    (folder / "rows.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(FileError, match=r"rows.csv: its header is not image,protocol,codec"):
+        RowFile(folder, SETTINGS)
+    (folder / "settings.json").write_text("[]")
+    with pytest.raises(FileError, match="settings.json: not the settings of an evaluation"):
+        RowFile(folder, SETTINGS)
+    (folder / "settings.json").unlink()
+    with pytest.raises(FileError, match="there is no settings.json beside it"):
+        RowFile(folder, SETTINGS)
+
+
+def test_a_row_of_wrong_length_is_named(folder):
+    with (folder / "rows.csv").open("a") as file:
+        file.write("c,none\n")
+    with pytest.raises(FileError, match=r"rows.csv: line 3 has 2 cells, not 12"):
+        RowFile(folder, SETTINGS)
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(FileError, match="out: File exists"):
+        RowFile(tmp_path / "out", SETTINGS)
+
+
+def test_qualities_as_rows_spell_them():
+    assert [quality_text(q) for q in (3.0, 3.5, None)] == ["3", "3.5", ""]

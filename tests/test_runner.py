@@ -1,0 +1,139 @@
+"""Jobs, their failures, and what is left of them."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffcomp.evaluation import metrics, runner
+from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.image_sets import NamedImage, open_images
+from diffcomp.evaluation.protocols import PROTOCOLS
+from diffcomp.evaluation.row_file import RowFile, Settings
+
+NAMES = ("psnr", "lpips_alex")
+
+
+class Spy:
+    """A lossless codec whose files begin with the quality; it counts its calls."""
+
+    def __init__(self):
+        self.encoded = []
+        self.fails_at = self.stops_at = None
+
+    def encode(self, image, quality):
+        self.encoded.append(quality)
+        if quality == self.stops_at:
+            raise SystemExit  # as little of a failure as an interrupt
+        if quality == self.fails_at:
+            raise RuntimeError("out of bits\nand a page of details")
+        return bytes([int(quality), *image.shape[:2]]) + image.tobytes()
+
+    def decode(self, data):
+        quality, height, width = data[:3]
+        return np.frombuffer(data[3:], np.uint8).reshape(height, width, 3) ^ np.uint8(quality == 1)
+
+    def coder(self, **changes):
+        coder = Coder("spy", "any", (1, 2), self.encode, self.decode, ".spy", False)
+        return dataclasses.replace(coder, **changes)
+
+
+@pytest.fixture
+def images(tmp_path, photo):
+    """Two images of different sizes."""
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path, crop in zip(paths, (photo[:40, :50], photo[:64, :32]), strict=True):
+        Image.fromarray(crop).save(path)
+    return open_images([str(path) for path in paths], PROTOCOLS["none"])
+
+
+def open_rows(folder, names=NAMES):
+    return RowFile(folder / "out", Settings("none", names, {"spy": "any"}))
+
+
+def test_a_row_has_sizes_rate_metrics_and_times(images, tmp_path, photo):
+    rows = open_rows(tmp_path)
+    assert runner.run(images, [Spy().coder()], NAMES, rows, workers=2) == ["a", "b"]
+    row = rows.rows["a", "spy", "1"]
+    assert (row["protocol"], row["width"], row["height"]) == ("none", "50", "40")
+    assert int(row["bytes"]) == 3 + 3 * 50 * 40
+    assert float(row["bpp"]) == pytest.approx(8 * (3 + 6000) / 2000)
+    assert float(row["psnr"]) == pytest.approx(20 * np.log10(255), abs=1e-5)  # off by 1 everywhere
+    assert 0 < float(row["lpips_alex"]) < 0.1
+    assert float(row["encode_seconds"]) >= 0 and float(row["decode_seconds"]) >= 0
+    assert float(rows.rows["b", "spy", "2"]["psnr"]) == np.inf
+    kept = (tmp_path / "out" / "streams" / "spy" / "q1" / "a.spy").read_bytes()
+    assert kept == Spy().encode(photo[:40, :50], 1)
+
+
+def test_finished_rows_are_not_done_again(images, tmp_path):
+    runner.run(images, [Spy().coder(qualities=(1,))], NAMES, open_rows(tmp_path), workers=1)
+    spy = Spy()
+    rows = open_rows(tmp_path)
+    runner.run(images, [spy.coder(qualities=(1, 2))], NAMES, rows, workers=1)
+    assert spy.encoded == [2, 2] and len(rows.rows) == 4
+
+
+def test_an_interrupt_leaves_whole_rows_and_the_next_run_the_rest(images, tmp_path):
+    spy = Spy()
+    spy.stops_at = 2
+    with pytest.raises(SystemExit):
+        runner.run(images, [spy.coder()], NAMES, open_rows(tmp_path), workers=1)
+    rows = open_rows(tmp_path)
+    assert ("a", "spy", "1") in rows.rows and len(rows.rows) < 4
+    spy = Spy()
+    runner.run(images, [spy.coder()], NAMES, rows, workers=1)
+    assert len(open_rows(tmp_path).rows) == 4 and spy.encoded.count(1) < 2
+
+
+def test_a_failing_codec_is_noted_and_tried_again(images, tmp_path):
+    spy, rows = Spy(), open_rows(tmp_path)
+    spy.fails_at = 2
+    runner.run(images, [spy.coder()], NAMES, rows, workers=2)
+    assert sorted(rows.rows) == [("a", "spy", "1"), ("b", "spy", "1")]
+    with (tmp_path / "out" / "errors.csv").open(newline="") as file:
+        errors = list(csv.DictReader(file))
+    assert {(e["step"], e["reason"]) for e in errors} == {("encode", "out of bits")}
+    rows = open_rows(tmp_path)
+    runner.run(images, [Spy().coder()], NAMES, rows, workers=2)
+    assert len(rows.rows) == 4 and rows.errors == []
+
+
+def broken(images, references):
+    raise RuntimeError("no such kernel")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"function": broken}, "no such kernel"),
+        ({"function": lambda images, references: np.array([np.nan])}, "its value is nan"),
+        ({"min_side": 41}, "the image has a side of 40, it needs 41"),
+    ],
+)
+def test_a_failing_metric_is_an_empty_cell(images, tmp_path, monkeypatch, change, reason):
+    changed = dataclasses.replace(metrics.METRICS["lpips_alex"], **change)
+    monkeypatch.setitem(metrics.METRICS, "lpips_alex", changed)
+    (image, _) = images
+    outcome = runner.measure(runner.Job(image, Spy().coder(), 1), NAMES, tmp_path)
+    assert outcome.values["psnr"] and "lpips_alex" not in outcome.values
+    assert outcome.failures == [("lpips_alex", reason)]
+
+
+def test_a_decoder_that_changes_the_size_gives_no_row(tmp_path):
+    image = NamedImage("a", np.zeros((40, 50, 3), np.uint8))
+    coder = Spy().coder(decode=lambda data: np.zeros((40, 49, 3), np.uint8))
+    outcome = runner.measure(runner.Job(image, coder, 1), NAMES, tmp_path)
+    assert outcome.values is None
+    assert outcome.failures == [
+        ("decode", "decoded image is (40, 49, 3), the original (40, 50, 3)")
+    ]
+
+
+def test_what_compiles_runs_once_untimed_for_each_program(images, tmp_path):
+    spy = Spy()
+    coder = spy.coder(qualities=(1, 2), program=lambda height, width: height // 64)
+    runner.run(images, [coder], NAMES, open_rows(tmp_path), workers=1)
+    assert spy.encoded == [1, 1, 2, 1, 1, 2]

@@ -1,0 +1,100 @@
+"""Means, their notes, and the files they stand in."""
+
+import csv
+import json
+
+import pytest
+
+from diffcomp.evaluation import summary
+from diffcomp.evaluation.protocols import PROTOCOLS
+
+
+def row(image, codec, quality, bpp, psnr, lpips=0.5):
+    values = {"bytes": 100 * bpp, "bpp": bpp, "psnr": psnr, "lpips_alex": lpips}
+    values |= {"encode_seconds": 0.5, "decode_seconds": 1.5}
+    texts = {name: "" if value is None else str(value) for name, value in values.items()}
+    return (image, codec, quality), {"image": image, "codec": codec, "quality": quality} | texts
+
+
+ROWS = dict(
+    row(image, codec, str(quality), 0.1 * quality * factor, 20 + quality + extra)
+    for quality in (1, 2, 4, 8)
+    for codec, factor in (("new", 0.5), ("jpeg", 1))
+    for image, extra in (("a", 0), ("b", 10))
+)
+NAMES = ("psnr", "lpips_alex")
+
+
+@pytest.fixture
+def found():
+    points = summary.summarize(ROWS, {"new": (1, 2, 4, 8), "jpeg": (1, 2, 4, 8)}, NAMES, {})
+    return summary.Summary(
+        protocol=PROTOCOLS["none"],
+        columns=(*summary.MEANS, *NAMES, *summary.TIMES),
+        points=tuple(points),
+        rates=tuple(summary.bd_rates(points, NAMES, "jpeg")),
+        anchor="jpeg",
+        definitions=summary.definitions(NAMES, (), 2),
+        coders={"new": "n", "jpeg": "j"},
+        notes=("a note",),
+    )
+
+
+def test_each_image_weighs_the_same_and_decibels_are_averaged(found):
+    assert [(p.codec, p.quality) for p in found.points][:5] == [
+        ("new", "1"), ("new", "2"), ("new", "4"), ("new", "8"), ("jpeg", "1"),
+    ]  # fmt: skip
+    point = found.points[1]
+    assert point.means["psnr"] == 27 and point.means["bpp"] == pytest.approx(0.1)
+    assert point.images == 2 and point.notes == ()
+    assert found.curve("jpeg", "psnr")[0] == pytest.approx((0.1, 26))
+
+
+def test_infinite_and_missing_values_are_left_out_and_noted():
+    key, other = row("a", "c", "1", 1, float("inf"), None), row("b", "c", "1", 3, 40)
+    point = summary.mean_point("c", "1", [key[1], other[1]], ("bpp", *NAMES))
+    assert point.means == {"bpp": 2, "psnr": 40, "lpips_alex": 0.5}
+    assert point.notes == (
+        "psnr: 1 of 2 images ∞, left out",
+        "lpips_alex: 1 of 2 images missing, left out",
+    )
+    lossless = summary.mean_point("c", "1", [key[1]], NAMES)
+    assert lossless.means == {"psnr": None, "lpips_alex": None}
+
+
+def test_rates_of_the_means(found):
+    rates = {(metric, codec): rate for metric, codec, rate in found.rates}
+    assert set(rates) == {("psnr", "new"), ("lpips_alex", "new")}
+    assert rates["psnr", "new"].percent == pytest.approx(-50)
+    assert "not monotone in rate" in rates["lpips_alex", "new"].reason
+
+
+def test_distances_of_sets_join_their_points():
+    sets = {("new", "2"): {"fid": 12.5, "patches": 48}}
+    points = summary.summarize(ROWS, {"new": (1, 2)}, NAMES, sets)
+    assert "fid" not in points[0].means and points[1].means["fid"] == 12.5
+
+
+def test_files_say_protocol_definitions_and_reasons(found, tmp_path):
+    summary.write(found, tmp_path)
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8 and {r["protocol"] for r in rows} == {"none"}
+    assert rows[1]["psnr"] == "27" and rows[1]["images"] == "2"
+    with (tmp_path / "bd_rate.csv").open(newline="") as file:
+        psnr, lpips = csv.DictReader(file)
+    assert (psnr["anchor"], psnr["bd_rate_percent"], psnr["reason"]) == ("jpeg", "-50", "")
+    assert (psnr["from"], psnr["to"], psnr["overlap"]) == ("26", "33", "1")
+    assert lpips["bd_rate_percent"] == "" and "monotone" in lpips["reason"]
+    kept = json.loads((tmp_path / "summary.json").read_text())
+    assert kept["protocol_description"] == "images as they are"
+    assert "mean of decibels" in kept["definitions"]["psnr"]
+    assert "lower is better" in kept["definitions"]["lpips_alex"]
+    assert kept["codecs"] == {"new": "n", "jpeg": "j"} and kept["notes"] == ["a note"]
+    assert kept["points"][1]["psnr"] == 27
+
+
+def test_points_that_lack_images_are_named():
+    rows = {key: r for key, r in ROWS.items() if key != ("b", "new", "2")}
+    points = summary.summarize(rows, {"new": (1, 2)}, NAMES, {})
+    assert summary.check_complete(points, 2) == ["new at quality 2 has 1 of 2 images"]
