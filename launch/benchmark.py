@@ -9,6 +9,7 @@ other work too, --clock=cpu compares processor times.
 import contextlib
 import dataclasses
 import itertools
+import math
 import os
 import resource
 import tempfile
@@ -24,20 +25,28 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from PIL import Image
 
+from diffcomp import sharding
 from diffcomp.config import Config, DataConfig, StageConfig, from_mapping
 from diffcomp.crop_slots import CropSlots
 from diffcomp.input_pipeline import CropDataset
-from diffcomp.model import Architecture, FlatParams, init_params, network, variables_of
+from diffcomp.model import (
+    Architecture,
+    FlatParams,
+    init_params,
+    network,
+    param_shapes,
+    variables_of,
+)
 from diffcomp.step_parts import filled, training_parts
 from diffcomp.stopwatch import CLOCKS, Timing, measure, measure_jitted, plain_convolution
-from diffcomp.train_step import make_train_step, start_stage
+from diffcomp.train_step import make_train_step, start_stage_on
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _PART = flags.DEFINE_enum("part", "train", ["train", "decode"], "What is measured.")
 _STAGE = flags.DEFINE_string("stage", None, "Stage of training, or 'all' (default: the last).")
 _SIDE = flags.DEFINE_list("side", None, "Crop in pixels; for decode sizes as WIDTHxHEIGHT.")
-_BATCH = flags.DEFINE_integer("batch", None, "Crops per step (default: the stage's).")
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Calls of which the fastest counts.")
+_BATCH = flags.DEFINE_integer("batch", None, "Crops per step (default: the stage's).", 1)
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Calls of which the fastest counts.", 1)
 _CLOCK = flags.DEFINE_enum("clock", "wall", list(CLOCKS), "Time that passes, or that we compute.")
 _DECODE_SIZES = ("256x256", "768x512")
 
@@ -54,26 +63,28 @@ def benchmark_training(config: Config, index: int) -> None:
         steps = itertools.count()
         timings["data"] = measure(lambda: dataset[next(steps)], **options)
     macs = sum(timing.macs for timing in timings.values())
+    # Threads make the next batches while a step runs, so the whole step is without them.
+    computing = sum(timing.seconds for name, timing in timings.items() if name != "data")
     whole = measure(_train_step(config, index, params), macs=macs, **options)
-    plain = min(plain, plain_convolution(backward=True, **options))
+    plain = min(plain, plain_convolution(backward=True, **options))  # before and after
 
     pixels = stage.batch * stage.crop**2
     print(f"stage {stage.name}: {stage.batch} x {stage.crop} x {stage.crop} pixels a step")
     _print_table(timings, plain)
-    total = sum(timing.seconds for timing in timings.values())
-    _print_row("whole step", whole, whole.seconds / total, plain)
-    print(f"{pixels / whole.seconds:.0f} pixels/s; the parts' sum is {total:.4f} s")
+    _print_row("whole step", whole, None, plain)
+    ratio, speed = whole.seconds / computing, pixels / whole.seconds
+    print(f"the whole step, without data, is {ratio:.2f} of its parts; {speed:.0f} pixels/s")
     _print_machine(plain)
 
 
 def _train_step(config: Config, index: int, params: FlatParams) -> Callable[[], Any]:
     """A function that takes one step more of training at each call."""
-    stage = config.stages[index]
-    step_fn = make_train_step(config, stage, index)
-    state = start_stage(config, stage, jax.tree.map(jnp.copy, params))  # it is donated
-    batch = np.random.default_rng(0).integers(
-        0, 256, (stage.batch, stage.crop, stage.crop, 3), np.uint8
-    )
+    stage, mesh = config.stages[index], sharding.make_mesh(config.mesh)
+    step_fn = make_train_step(config, stage, index, mesh)
+    # The state is donated at each call, so it must not share what the parts were given.
+    state = start_stage_on(mesh, config, stage, jax.tree.map(jnp.copy, params))
+    shape = (stage.batch, stage.crop, stage.crop, 3)
+    batch = sharding.global_batch(mesh, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
 
     def step() -> Any:
         nonlocal state
@@ -101,7 +112,8 @@ def benchmark_decoding(config: Architecture, width: int, height: int) -> None:
     """Prints the table of one image size: the programs that a codec runs, and peak memory."""
     model = network(config)
     options = _options()
-    params = jax.jit(init_params, static_argnums=0)(config, jax.random.key(0))
+    # Not `init_params`: that runs the model, and the peak of memory would be its own.
+    params = jax.tree.map(lambda value: 0.1 * (value - 0.5), filled(param_shapes(config)))
 
     def call(method: str) -> Callable:
         return lambda params, *args: model.apply(variables_of(params), *args, method=method)
@@ -112,11 +124,11 @@ def benchmark_decoding(config: Architecture, width: int, height: int) -> None:
 
     x = filled(jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32))
     one, half = jnp.ones(1), jnp.full(1, 0.5)
-    _, rate = filled(jax.eval_shape(encode, params, x, one))
-    context = filled(jax.eval_shape(call("decode_context"), params, rate.y_hat, one))
+    y_hat = filled(jax.eval_shape(encode, params, x, one)[1].y_hat)
+    context = filled(jax.eval_shape(call("decode_context"), params, y_hat, one))
     programs = {
         "encoder + hyper": (encode, x, one),
-        "context decoder": (call("decode_context"), rate.y_hat, one),
+        "context decoder": (call("decode_context"), y_hat, one),
         "score network, a step": (call("denoise"), x, half, half, context, one, half),
     }
     timings = {
@@ -143,8 +155,8 @@ def _print_table(timings: dict[str, Timing], plain: Timing) -> None:
         _print_row(name, timing, timing.seconds / total, plain)
 
 
-def _print_row(name: str, timing: Timing, share: float, plain: Timing) -> None:
-    row = f"{name:22s}{timing.seconds:11.4f}{share:11.4f}"
+def _print_row(name: str, timing: Timing, share: float | None, plain: Timing) -> None:
+    row = f"{name:22s}{timing.seconds:11.4f}" + (f"{share:11.4f}" if share else f"{'-':>11s}")
     ratio = timing.gflops / plain.gflops
     speed = f"{timing.gflops:11.1f}{ratio:11.2f}" if timing.macs else f"{'-':>11s}" * 2
     print(f"{row}{speed}{timing.compile_seconds:11.1f}")
@@ -159,27 +171,44 @@ def _print_machine(plain: Timing) -> None:
     )
 
 
+def _sides(text: str, count: int) -> list[int]:
+    """ "64" -> [64], "128x64" -> [128, 64]; raises UsageError unless `count` multiples of 64."""
+    sides = [int(side) if side.isdecimal() else 0 for side in text.split("x")]
+    if len(sides) != count or any(side < 1 or side % 64 for side in sides):
+        form = "WIDTHxHEIGHT" if count == 2 else "a single number"
+        raise app.UsageError(f"side is {text!r}; it must be {form}, in multiples of 64 pixels.")
+    return sides
+
+
+def _overridden(config: Config) -> Config:
+    """The config with the batch and the crop of the flags, in every stage."""
+    changes = {}
+    if _SIDE.value:
+        (changes["crop"],) = _sides(",".join(_SIDE.value), 1)
+    if _BATCH.value:
+        changes["batch"] = _BATCH.value
+    stages = tuple(dataclasses.replace(stage, **changes) for stage in config.stages)
+    return dataclasses.replace(config, stages=stages)
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
     absl_logging.set_verbosity(absl_logging.WARNING)
     config = from_mapping(Config, _CONFIG.value)
     if _PART.value == "decode":
-        sizes = [tuple(map(int, size.split("x"))) for size in _SIDE.value or _DECODE_SIZES]
-        for width, height in sorted(sizes, key=np.prod):  # memory is the peak so far
+        sizes = [_sides(size, 2) for size in _SIDE.value or _DECODE_SIZES]
+        for width, height in sorted(sizes, key=math.prod):  # memory is the peak so far
             benchmark_decoding(config.model, width, height)
         return
-    changes = {"batch": _BATCH.value, "crop": int(_SIDE.value[0]) if _SIDE.value else None}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    stages = tuple(dataclasses.replace(stage, **changes) for stage in config.stages)
-    config = dataclasses.replace(config, stages=stages)
-    wanted = _STAGE.value or stages[-1].name
-    chosen = [i for i, stage in enumerate(stages) if wanted in ("all", stage.name)]
-    if not chosen:
-        names = ", ".join(stage.name for stage in stages)
-        raise app.UsageError(f"stage is {wanted!r}; it must be 'all' or one of {names}.")
-    for index in chosen:
-        benchmark_training(config, index)
+    config = _overridden(config)
+    names = [stage.name for stage in config.stages]
+    wanted = _STAGE.value or names[-1]
+    if wanted not in ("all", *names):
+        raise app.UsageError(f"stage is {wanted!r}; it must be 'all' or one of {', '.join(names)}.")
+    for index, name in enumerate(names):
+        if wanted in ("all", name):
+            benchmark_training(config, index)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""The parts of a training step: together they are the step's arithmetic, no more and no less."""
+
+import dataclasses
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffcomp.complexity import count_macs
+from diffcomp.config import Config, from_mapping
+from diffcomp.model import param_shapes
+from diffcomp.sharding import make_mesh
+from diffcomp.step_parts import OBJECTIVES, filled, training_parts
+from diffcomp.train_step import make_train_step, state_form
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+ALL = ["encoder", "hyper", "context decoder", "score network", "losses", "optimiser"]
+
+
+def smoke(name):
+    return from_mapping(Config, runpy.run_path(str(CONFIGS / name))["get_config"]("smoke"))
+
+
+@pytest.fixture(scope="module")
+def config():
+    return smoke("base.py")
+
+
+@pytest.fixture(scope="module")
+def params(config):
+    return param_shapes(config.model)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_parts_multiply_as_often_as_the_step(objective):
+    """But for the linear reconstruction, which the stage "context" forms twice, for a metric."""
+    config = smoke("kodak_lambda.py" if objective == "published" else "base.py")
+    (index,) = [i for i, stage in enumerate(config.stages) if stage.objective == objective]
+    stage, mesh = config.stages[index], make_mesh(config.mesh)
+    parts = training_parts(config, stage, param_shapes(config.model))
+    found = {part.name: count_macs(part.function, *part.args) for part in parts}
+    batch = jax.ShapeDtypeStruct((stage.batch, stage.crop, stage.crop, 3), jnp.uint8)
+    step = make_train_step(config, stage, index, mesh)
+    whole = count_macs(step, state_form(config, stage, mesh), batch)
+    rel = 0.05 if objective == "context" else 0.002
+    assert sum(found.values()) == pytest.approx(whole, rel=rel)
+
+
+def test_the_joint_step_has_all_parts(config, params):
+    assert [part.name for part in training_parts(config, config.stages[-1], params)] == ALL
+
+
+def test_no_gradient_of_what_a_stage_leaves_alone(config, params):
+    """The stage of the score network alone goes back through it and the losses, no further."""
+    counts = {}
+    for stage in config.stages[-2:]:
+        for part in training_parts(config, stage, params):
+            counts[stage.objective, part.name] = count_macs(part.function, *part.args)
+    for name in ("encoder", "hyper", "context decoder"):
+        forward, both = counts["decoder", name], counts["joint", name]
+        assert 2 * forward < both < 3.2 * forward
+    assert counts["decoder", "losses"] == counts["joint", "losses"] > 0
+
+
+def test_a_part_runs_on_arrays_of_its_shapes(config, params):
+    parts = training_parts(config, config.stages[0], filled(params))
+    (part,) = [part for part in parts if part.name == "hyper"]
+    rate, (by_params, by_y) = part.function(*filled(part.args))
+    assert rate.y_hat.shape == (2, 4, 4, 24)
+    assert set(by_params) and all("hyperprior/" in path for path in by_params)
+    assert by_y == {}  # the linear path before it is not trained
+
+
+def test_filled_keeps_arrays_and_repeats_itself():
+    tree = {
+        "a": jax.ShapeDtypeStruct((2, 3), jnp.float32),
+        "n": jax.ShapeDtypeStruct((), jnp.int32),
+    }
+    one, two = filled(tree), filled(tree)
+    np.testing.assert_array_equal(one["a"], two["a"])
+    assert 0 <= one["a"].min() < one["a"].max() < 1 and one["n"] == 0
+    assert filled(one)["a"] is one["a"]
+
+
+def test_an_unknown_objective_is_refused(config, params):
+    stage = dataclasses.replace(config.stages[-1], objective="sharp")
+    with pytest.raises(
+        ValueError, match="objective is 'sharp'; parts are known of linear, context"
+    ):
+        training_parts(config, stage, params)
