@@ -19,7 +19,7 @@ demo: $(VENV)/.installed ## Compress and restore a photograph with the shipped m
 	$(BIN)/python -m diffcomp.demo $(ARGS)
 
 test: $(VENV)/.installed ## Run the tests.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed ## Check the style of the sources; change nothing.
 	$(BIN)/ruff check .
