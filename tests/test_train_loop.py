@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffcomp import codec
+from diffcomp import codec, exported_model
 from diffcomp.checkpoint import Position
 from diffcomp.config import Config, from_mapping
 from diffcomp.run_metrics import CsvWriter
@@ -265,3 +265,65 @@ def test_the_programs_train_and_export_a_model_that_compresses(photos, photo, tm
     assert restored.shape == image.shape
     error = np.mean((restored.astype(float) - image) ** 2)
     assert error < 0.5 * image.astype(float).var()
+
+
+@pytest.mark.parametrize("name", ["kodak_lambda", "kodak_lambda_epsilon"])
+def test_the_published_models_smoke_variant_takes_two_steps(name, photos, tmp_path):
+    """One step in the warm-up, one after it; then real files of the validation image."""
+    get_config = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]
+    smoke = from_mapping(Config, get_config("smoke,lmbda=0.5,rho=0"))
+    source = f"folder:{photos}"
+    data = dataclasses.replace(smoke.data, train=source, validation=source)
+    state = train(dataclasses.replace(smoke, data=data), tmp_path)
+    assert int(state.step) == 2
+    rows = read_metrics(tmp_path)
+    lmbdas = [float(row["value"]) for row in rows if row["name"] == "lmbda"]
+    assert lmbdas == [pytest.approx(1e-6), 0.5]
+    bpp = [
+        float(row["value"]) for row in rows if (row["stage"], row["name"]) == ("validation", "bpp")
+    ]
+    assert len(bpp) == 1
+    assert 0 < bpp[0] < 40
+
+
+def test_a_new_decoder_reads_the_old_files(config, straight, photo, tmp_path):
+    """Fine-tuned from an export, encoder and hyperprior frozen: the fingerprint stays."""
+    _, average = restore_average(config, straight[1])
+    old = exported_model.export("old", config.model, average, {}, config.decode)
+    exported_model.save(old, tmp_path / "old")
+    smoke = from_mapping(Config, GET_CONFIG("smoke"))
+    (score,) = [stage for stage in smoke.stages if stage.name == "score"]
+    tuned = dataclasses.replace(
+        config,
+        train=dataclasses.replace(config.train, init=str(tmp_path / "old")),
+        stages=(dataclasses.replace(score, steps=1, warmup=0),),
+    )
+    state = train(tuned, tmp_path / "run")
+    moved = {p for p, v in state.params.items() if not np.array_equal(v, old.params[p])}
+    assert moved
+    assert all(path.startswith(("score_network", "score_conditioning")) for path in moved)
+
+    run = launch("export.py", str(tmp_path / "run"), str(tmp_path / "new"))
+    assert run.returncode == 0, run.stderr
+    new = codec.load(tmp_path / "new")
+    assert new.model.coder.fingerprint == old.coder.fingerprint
+    data = codec.load(tmp_path / "old").compress(photo[:70, :90])
+    assert new.decompress(data).shape == (70, 90, 3)
+
+
+def test_a_model_of_another_configuration_is_no_start(config, tmp_path):
+    tiny = ROOT / "tests" / "golden" / "tiny_model"
+    other = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, base_error=0.5),
+        train=dataclasses.replace(config.train, init=str(tiny)),
+    )
+    with pytest.raises(ValueError, match="train.init is .*tiny_model, a model of configuration"):
+        train(other, tmp_path)
+
+
+def test_a_profile_is_taken_of_the_steps_asked_for(config, tmp_path):
+    asked = dataclasses.replace(config.train, profile_start=2, profile_steps=2)
+    short = dataclasses.replace(config, train=asked, stages=config.stages[:1])
+    train(short, tmp_path)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
