@@ -19,7 +19,7 @@ from small_states import CONFIG, form, overwriting_step, state_at
 from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.checkpoint_reader import DamagedCheckpointError
 
-LIMIT = 100.0  # seconds
+LIMIT = 400.0  # seconds
 
 
 def sharding_on(mesh, leaf):

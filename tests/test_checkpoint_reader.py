@@ -139,7 +139,7 @@ def start(folder, *args, devices):
 def test_states_move_between_one_device_and_a_mesh_of_eight(tmp_path):
     save(tmp_path / "one", Position(0, 4))
     process = start(tmp_path, devices=8)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=500)
     assert process.returncode == 0, errors
     position, state = restore(tmp_path / "many")
     assert position == Position(1, 7)
@@ -156,7 +156,7 @@ def test_two_processes_save_restore_and_stop_together(tmp_path):
         for process in processes:
             assert process.stdout.readline() == "running\n", process.communicate()[1]
         processes[1].send_signal(signal.SIGTERM)
-        ends = [process.communicate(timeout=60) for process in processes]
+        ends = [process.communicate(timeout=500) for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -35,7 +35,7 @@ def start(out, data, fsdp, devices, **environment):
 
 def results(processes, out):
     for process in processes:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors
     with np.load(out) as arrays:
         return dict(arrays)
