@@ -130,6 +130,7 @@ def start(folder, *args, devices):
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_ENABLE_COMPILATION_CACHE": "0",  # see test_sharding.py
     }
     command = [sys.executable, str(ROOT / "tests" / "checkpoint_process.py"), str(folder), *args]
     pipe = subprocess.PIPE
