@@ -168,7 +168,7 @@ def test_worker_processes_end_with_a_process_that_is_killed(photos):
     )
     assert run.stdout.readline() == "(1, 32, 32, 3)\n"
     run.kill()
-    run.communicate(timeout=300)  # ends when the last process that holds the pipe does
+    run.communicate(timeout=50)  # ends when the last process that holds the pipe does
 
 
 def test_worker_processes_read_tfds_and_pass_on_what_ends_them(tiny_tfds):
