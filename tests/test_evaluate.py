@@ -113,11 +113,16 @@ def test_sigint_leaves_rows_that_a_second_run_completes(folder, capsys, monkeypa
         if not done.is_set():
             os.kill(os.getpid(), signal.SIGINT)
 
+    # Processes that only run tests, beside others, ignore the signal.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=interrupt)
     watcher.start()
-    code = run(folder, *QUICK, "--workers", "1", images=("a.png", "b.png"))
-    done.set()
-    watcher.join()
+    try:
+        code = run(folder, *QUICK, "--workers", "1", images=("a.png", "b.png"))
+    finally:
+        done.set()
+        watcher.join()
+        signal.signal(signal.SIGINT, handler)
     assert code == 130
     error = capsys.readouterr().err
     assert "rows in" in error and "the same command continues" in error
