@@ -43,6 +43,8 @@ class LossConfig:
     dists_scale: float
     rho_max: float
     realism_range: tuple[float, float]
+    start_share: float
+    gamma_range: tuple[float, float]
     balance: float
     base_weight: float
     snr_weights: tuple[float, float]

@@ -27,8 +27,6 @@ from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
 from diffcomp.transforms import ContextMaps
 
 Metrics = dict[str, Array]
-# t is drawn from U(0, T_RANGE) and cut off at 1: decoding always calls the network at t = 1.
-T_RANGE = 1.125
 NOISE_LEVELS = 4  # equal parts of t in [0, 1], by which the error of x_0 is reported
 
 
@@ -38,7 +36,7 @@ class Conditions(NamedTuple):
     quality: Array  # [B] in [1, 8]
     realism: Array  # [B] in [0, 1]
     t: Array  # [B] in [0, 1]
-    eps: Array  # [B, H, W, 3], standard normal
+    eps: Array  # [B, H, W, 3], standard normal; at t = 1 times gamma
     key: Array  # for the quantisation noise
 
 
@@ -65,15 +63,20 @@ def lmbda(loss: LossConfig, quality: Array) -> Array:
 
 
 def draw_conditions(loss: LossConfig, x: Array, key: Array) -> Conditions:
-    """Quality uniform; realism uniform over `realism_range`, cut off to [0, 1]; t likewise."""
-    keys = jax.random.split(key, 5)
+    """Quality uniform; realism and gamma uniform over their ranges, cut off to [0, 1]; t likewise.
+
+    Decoding calls the network at t = 1 first, with noise of deviation gamma in place of x_t, and
+    with one step only there; so `start_share` of the images are drawn there, with such noise.
+    """
+    keys = jax.random.split(key, 6)
     n = x.shape[:1]
-    low, high = loss.realism_range
+    t = jnp.minimum(jax.random.uniform(keys[2], n, maxval=1 / (1 - loss.start_share)), 1.0)
+    deviation = jnp.where(t == 1, _cut_off(keys[5], n, loss.gamma_range), 1.0)
     return Conditions(
         quality=jax.random.uniform(keys[0], n, minval=MIN_QUALITY, maxval=MAX_QUALITY),
-        realism=jnp.clip(jax.random.uniform(keys[1], n, minval=low, maxval=high), 0.0, 1.0),
-        t=jnp.minimum(jax.random.uniform(keys[2], n, maxval=T_RANGE), 1.0),
-        eps=jax.random.normal(keys[3], x.shape),
+        realism=_cut_off(keys[1], n, loss.realism_range),
+        t=t,
+        eps=deviation[:, None, None, None] * jax.random.normal(keys[3], x.shape),
         key=keys[4],
     )
 
@@ -140,6 +143,12 @@ def noise_level_terms(mse_x0: Array, t: Array) -> Metrics:
         inside = (level == k).astype(mse_x0.dtype)
         terms |= {f"mse_x0_t{k}": inside * mse_x0, f"share_t{k}": inside}
     return terms
+
+
+def _cut_off(key: Array, shape: tuple[int, ...], limits: tuple[float, float]) -> Array:
+    """Uniform between the limits, then cut off to [0, 1]: piles up at an end that they exceed."""
+    low, high = limits
+    return jnp.clip(jax.random.uniform(key, shape, minval=low, maxval=high), 0.0, 1.0)
 
 
 def _fixed_y_hat(

@@ -90,9 +90,12 @@ def test_conditions_are_drawn_over_their_ranges():
     assert np.mean(realism == 1) == pytest.approx(0.75 / 2.25, abs=0.015)
     assert 0 <= t.min() < 0.01
     assert t.max() == 1
-    assert np.mean(t == 1) == pytest.approx(0.125 / 1.125, abs=0.01)
+    assert np.mean(t == 1) == pytest.approx(0.25, abs=0.01)
     assert eps.mean() == pytest.approx(0, abs=0.02)
-    assert eps.std() == pytest.approx(1, abs=0.01)
+    assert eps[t < 1].std() == pytest.approx(1, abs=0.01)
+    # gamma is uniform in [-1, 1] and cut off: half are 0, the mean square of the others is 1/3.
+    assert np.mean(eps[t == 1] == 0) == pytest.approx(0.5, abs=0.02)
+    assert np.mean(eps[t == 1] ** 2) == pytest.approx(1 / 6, abs=0.02)
     for a, b in [(quality, realism), (quality, t), (realism, t)]:
         assert np.corrcoef(a, b)[0, 1] == pytest.approx(0, abs=0.04)
 
