@@ -21,8 +21,10 @@ def get_config(variant: str = "") -> ConfigDict:
     c.qualities = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
     # Realisms at which each file is decoded, 0 to 1; each is a codec of its own in the tables.
     c.realisms = (0.0, 1.0)
-    # Calls of the score network; 0 for the decoder's default.
-    c.steps = 0
+    # Calls of the score network; the model's default if empty. Each is a codec of its own.
+    c.steps = ()
+    # Scales of the starting noise, 0 to 1, likewise.
+    c.gammas = ()
     # Seed of the decoder's noise.
     c.seed = 0
     # Other codecs, by name or NAME=QUALITY/QUALITY/... (see baselines.py).

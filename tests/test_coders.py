@@ -10,7 +10,7 @@ from diffcomp.evaluation.coders import fingerprint, model_coders
 
 
 def test_each_realism_is_a_coder_of_the_same_files():
-    natural, exact = model_coders(str(MODEL), (3, 5), (1, 0), steps=1, seed=0)
+    natural, exact = model_coders(str(MODEL), (3, 5), (1, 0), steps=(1,))
     name = codec().model.name
     assert (natural.name, exact.name) == (name, f"{name} r=0")
     data = natural.encode(image(), 5)
@@ -22,22 +22,44 @@ def test_each_realism_is_a_coder_of_the_same_files():
 
 
 def test_no_steps_are_the_decoders_own():
-    (coder,) = model_coders(str(MODEL), (3,), (1,), steps=0, seed=0)
+    (coder,) = model_coders(str(MODEL), (3,), (1,))
     data = coder.encode(image(), 3)
     np.testing.assert_array_equal(coder.decode(data), codec().decompress(data))
 
 
+def test_each_combination_of_steps_and_noise_is_a_coder_and_says_so():
+    coders = model_coders(str(MODEL), (3,), (1, 0), steps=(1, 2), gammas=(0.0, 0.4), seed=5)
+    name = codec().model.name
+    assert [coder.name for coder in coders] == [
+        f"{name}{r} steps={steps} gamma={gamma}"
+        for r in ("", " r=0")
+        for steps in (1, 2)
+        for gamma in ("0", "0.4")
+    ]
+    data = coders[3].encode(image(), 3)
+    expected = codec().decompress(data, steps=2, gamma=0.4, seed=5, realism=1)
+    np.testing.assert_array_equal(coders[3].decode(data), expected)
+    assert "steps 2" in coders[3].settings and "gamma 0.4" in coders[3].settings
+    assert len({coder.settings for coder in coders}) == 8
+
+
 def test_sizes_of_one_bucket_share_a_program():
-    (coder,) = model_coders(str(MODEL), (3,), (1,), steps=1, seed=0)
+    (coder,) = model_coders(str(MODEL), (3,), (1,), steps=(1,))
     assert coder.program(65, 100) == coder.program(128, 128) != coder.program(129, 128)
 
 
 @pytest.mark.parametrize(
-    ("quality", "realism", "text"), [(9, 1, "quality is 9"), (3, 2, "realism is 2")]
+    ("quality", "options", "text"),
+    [
+        (9, {}, "quality is 9"),
+        (3, {"realisms": (2,)}, "realism is 2"),
+        (3, {"steps": (0,)}, "steps is 0"),
+        (3, {"gammas": (1.5,)}, "gamma is 1.5"),
+    ],
 )
-def test_settings_out_of_range_are_refused(quality, realism, text):
+def test_settings_out_of_range_are_refused(quality, options, text):
     with pytest.raises(ValueError, match=text):
-        model_coders(str(MODEL), (quality,), (realism,), steps=1, seed=0)
+        model_coders(str(MODEL), (quality,), **options)
 
 
 def test_fingerprints_tell_names_and_values_apart():
@@ -51,7 +73,7 @@ def test_fingerprints_tell_names_and_values_apart():
 def test_a_model_of_one_rate_is_one_coder_without_quality_and_realism(tmp_path):
     model = import_cdc(MODEL.parent / "cdc" / "xparam_tiny.pt", "published")
     exported_model.save(model, tmp_path / "published")
-    (coder,) = model_coders(str(tmp_path / "published"), (2, 4), (0, 1), steps=1, seed=0)
+    (coder,) = model_coders(str(tmp_path / "published"), (2, 4), (0, 1), steps=(1,))
     assert (coder.name, coder.qualities) == ("published", (None,))
     assert "steps 1" in coder.settings and "realism" not in coder.settings
     assert coder.program(65, 100) == coder.program(66, 128) != coder.program(64, 100)

@@ -1,6 +1,7 @@
 """What is measured: anything that turns an image into bytes, at several qualities, and back."""
 
 import dataclasses
+import itertools
 import threading
 import zlib
 from collections.abc import Callable, Sequence
@@ -43,27 +44,44 @@ class Coder:
 
 
 def model_coders(
-    model: str, qualities: Sequence[float], realisms: Sequence[float], steps: int, seed: int
+    model: str,
+    qualities: Sequence[float],
+    realisms: Sequence[float] = (1.0,),
+    steps: Sequence[int] = (),
+    gammas: Sequence[float] = (),
+    seed: int = 0,
 ) -> list[Coder]:
-    """A coder for each realism of a shipped model, or of the folder of an exported one.
+    """A coder for each way of decoding a shipped model's files, or an exported one's folder.
 
-    Named after the model, with " r=0" and the like unless the realism is 1. A model of one rate
-    has no such knobs and is one coder, with the quality None. `steps` of 0 leaves the number of
-    calls of the score network to the model.
+    The ways are all combinations of `realisms`, `steps` and `gammas`; an empty list leaves the
+    option to the model. Coders are named after the model, with " r=0" and the like unless the
+    realism is 1, and " steps=4" or " gamma=0.4" where several are compared. A model of one rate
+    has no realism, and the quality None.
 
-    Raises ModelError for a model that cannot be read, ValueError for a realism, quality or number
-    of steps out of its range.
+    Raises ModelError for a model that cannot be read, ValueError for an option out of its range.
     """
     loaded = codec.load(model)
-    options = {"seed": seed} | ({"steps": steps} if steps else {})
     if isinstance(loaded.model.config, CdcConfig):
-        return [_model_coder(loaded, loaded.model.name, (None,), options)]
+        qualities, realisms = (None,), ()
     for quality in qualities:
-        quality_to_code(quality)
+        if quality is not None:
+            quality_to_code(quality)
+    chosen = {
+        "realism": map(float, realisms),
+        "steps": map(int, steps),
+        "gamma": map(float, gammas),
+    }
+    given = {option: tuple(values) for option, values in chosen.items()}
+    given = {option: values for option, values in given.items() if values}
+    compared = [option for option in ("steps", "gamma") if len(given.get(option, ())) > 1]
     coders = []
-    for realism in realisms:
-        name = loaded.model.name + ("" if realism == 1 else f" r={realism:g}")
-        coders.append(_model_coder(loaded, name, qualities, options | {"realism": float(realism)}))
+    for values in itertools.product(*given.values()):
+        options = dict(zip(given, values, strict=True))
+        name = loaded.model.name
+        if options.get("realism", 1) != 1:
+            name += f" r={options['realism']:g}"
+        name += "".join(f" {option}={options[option]:g}" for option in compared)
+        coders.append(_model_coder(loaded, name, qualities, options | {"seed": seed}))
     return coders
 
 
@@ -75,7 +93,7 @@ def _model_coder(
 ) -> Coder:
     settings = loaded.decode_settings(**options)._asdict()
     weights, coding = fingerprint(loaded.model.params), loaded.model.coder.fingerprint
-    if qualities == (None,):
+    if isinstance(loaded.model.config, CdcConfig):
         settings.pop("realism")
     stated = ", ".join(f"{option} {value:g}" for option, value in settings.items())
     return Coder(

@@ -25,7 +25,8 @@ def add_parser(commands) -> None:  # noqa: ANN001
     add("--model", default="base", metavar="A,B", help="models, or empty (default: %(default)s)")
     add("--quality", default="1,2,3,4,6,8", metavar="Q,Q", help="of models (default: %(default)s)")
     add("--realism", default="1", metavar="R,R", help="of models (default: %(default)s)")
-    add("--steps", type=int, default=0, metavar="N", help="score network calls (default: model's)")
+    add("--steps", default="", metavar="N,N", help="score network calls (default: model's)")
+    add("--gamma", default="", metavar="G,G", help="scale of the noise (default: model's)")
     add("--seed", type=int, default=0, metavar="S", help="of the decoder's noise (default: 0)")
     add(
         "--baselines",
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace) -> None:
         models=_names(args.model),
         qualities=_numbers("--quality", args.quality),
         realisms=_numbers("--realism", args.realism),
-        steps=args.steps,
+        steps=_numbers("--steps", args.steps, int),
+        gammas=_numbers("--gamma", args.gamma),
         seed=args.seed,
         baselines=_names(args.baselines),
         metrics=_names(args.metrics),
@@ -90,8 +92,9 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
+def _numbers(option: str, text: str, kind: type = float) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in _names(text))
+        return tuple(kind(part) for part in _names(text))
     except ValueError:
-        raise ValueError(f"{option} is {text!r}; it must be numbers with commas.") from None
+        whole = "whole " if kind is int else ""
+        raise ValueError(f"{option} is {text!r}; it must be {whole}numbers with commas.") from None

@@ -29,7 +29,8 @@ class EvaluateConfig:
     models: tuple[str, ...]
     qualities: tuple[float, ...]
     realisms: tuple[float, ...]
-    steps: int
+    steps: tuple[int, ...]
+    gammas: tuple[float, ...]
     seed: int
     baselines: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -99,7 +100,7 @@ def make_coders(config: EvaluateConfig) -> list[Coder]:
         coder
         for model in config.models
         for coder in model_coders(
-            model, config.qualities, config.realisms, config.steps, config.seed
+            model, config.qualities, config.realisms, config.steps, config.gammas, config.seed
         )
     ]
     coders += [baseline_coder(text) for text in config.baselines]
@@ -115,7 +116,7 @@ def make_coders(config: EvaluateConfig) -> list[Coder]:
 def _check_numbers(config: EvaluateConfig) -> None:
     if config.models and not (config.qualities and config.realisms):
         raise ValueError("A model needs at least one quality and one realism.")
-    for name in ("steps", "workers", "report_images", "report_megabytes"):
+    for name in ("workers", "report_images", "report_megabytes"):
         if getattr(config, name) < 0:
             raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 0.")
 
