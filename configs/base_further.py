@@ -30,7 +30,7 @@ def get_config(variant: str = "") -> ConfigDict:
     joint.name = "further"
     joint.dists_images = 3
     if variant != "smoke":
-        joint.steps = 4_500
+        joint.steps = 3_900
         joint.final_rate = 0.03
     config.stages = (joint,)
     config.lock()

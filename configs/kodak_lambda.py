@@ -4,9 +4,14 @@
         --config.data.train=folder:/path/to/vimeo_septuplet/sequences
     python launch/train.py --config=configs/kodak_lambda.py:smoke ...   # a minute on a laptop
 
+What no line here speaks of is base.py's: memory, logging, devices, seeds, and the
+clipping of gradients and decay of the weight average, which the authors' code has alike.
 Where values come from: [paper] the paper, [code] the authors' released code, [weights] the files
 that they released, [advice] their answers to those who tried to train it, [ours] our choice.
 """
+
+import runpy
+from pathlib import Path
 
 from ml_collections import ConfigDict
 
@@ -31,9 +36,15 @@ def sweep() -> list[str]:
 
 def get_config(variant: str = "") -> ConfigDict:
     """`variant` is a list, by commas, of "smoke", "lmbda=NUMBER" and "rho=NUMBER"."""
-    config = ConfigDict({"model": model(), "loss": loss(), "data": data(), "train": train()})
-    config.mesh, config.stages, config.decode = mesh(), (stage(),), decode()
-    config.validation = validation()
+    base = runpy.run_path(str(Path(__file__).with_name("base.py")))
+    config = base["get_config"]()
+    config.unlock()
+    config.model, config.loss, config.stages = model(), loss(), (base["stage"](),)
+    data(config.data)
+    train(config.train)
+    stage(config.stages[0])
+    decode(config.decode)
+    validation(config.validation)
     for word in filter(None, variant.split(",")):
         name, _, value = word.partition("=")
         if word == "smoke":
@@ -95,78 +106,29 @@ def loss() -> ConfigDict:
     return c
 
 
-def data() -> ConfigDict:
-    c = ConfigDict()
-    # Images to train on, folder:PATH or tfds:NAME/SPLIT. [paper: frames of Vimeo-90k]
+def data(c: ConfigDict) -> None:
+    # Images to train on. [paper: frames of Vimeo-90k]
     c.train = "folder:data/vimeo_septuplet/sequences"
-    # Images to validate on, likewise; none if empty. [ours]
-    c.validation = ""
-    # Folder of prepared TensorFlow data sets; TFDS's own default if empty.
-    c.tfds_dir = ""
-    # Images with a shorter side than this are left out, pixels. [paper: frames of 448x256]
+    # Frames are 448x256 and none is made smaller before cropping. [paper]
     c.min_side = 256
-    # Range of a random factor by which images are made smaller before cropping. [paper: none]
-    c.downscale = (1.0, 1.0)
-    # Crops of an image per epoch and megapixel. [ours: one per frame]
+    # One crop of a frame per epoch. [ours]
     c.crops_per_megapixel = 1.0
-    # Keep decoded images in memory (3 bytes per pixel of the data set).
+    # There are too many frames to keep. [ours]
     c.cache_decoded = False
-    # Threads that read and crop, in each worker process if there are any.
     c.threads = 16
-    # Worker processes that read and crop; 0: threads of this process.
-    c.workers = 0
-    # Seed of order, crops and flips.
-    c.seed = 0
-    return c
 
 
-def train() -> ConfigDict:
-    c = ConfigDict()
-    # Seed of initialisation, noise and noise levels.
-    c.seed = 0
-    # Exported model to start from, a folder or a shipped model's name; random weights if empty.
-    c.init = ""
-    # For base only: patches of its principal components.
-    c.klt_patches = 0
-    # Type in which the networks compute: "float32" or "bfloat16". [paper: float32]
-    c.compute_dtype = "float32"
-    # Gradients of a larger norm are scaled down to it. [code]
-    c.clip_norm = 1.0
+def train(c: ConfigDict) -> None:
     # Adam's decay of second moments. [code: its library's default]
     c.adam_b2 = 0.999
-    # Largest decay of the weight average. [code]
-    c.average_decay = 0.999
-    # Steps between its updates. [code]
+    # Steps between updates of the weight average. [code; its decay and power too are base's]
     c.average_every = 10
-    # At its n-th update the decay is at most 1 - (1 + n)^-power. [code]
-    c.average_power = 0.75
-    # Steps between log lines.
-    c.log_every = 100
-    # Steps between validations.
+    # Rarer than base's, for the steps are many. [ours]
     c.validate_every = 10_000
-    # Minutes between checkpoints.
     c.checkpoint_minutes = 10.0
-    # Newest checkpoints that are kept, 1 or more.
-    c.keep_checkpoints = 2
-    # Checkpoints that are kept beside them for their validation score: so many of the best.
-    c.keep_best = 1
-    # Step at which a profile is taken, and for how many steps; none if 0.
-    c.profile_start = 100
-    c.profile_steps = 0
-    return c
 
 
-def mesh() -> ConfigDict:
-    c = ConfigDict()
-    # Devices that share out a batch only; -1: all that are left.
-    c.data = -1
-    # Devices that also share out parameters, averages and the optimiser's state.
-    c.fsdp = 1
-    return c
-
-
-def stage() -> ConfigDict:
-    c = ConfigDict()
+def stage(c: ConfigDict) -> None:
     c.name = "published"
     # Which loss; see cdc_losses.py.
     c.objective = "published"
@@ -174,15 +136,10 @@ def stage() -> ConfigDict:
     c.steps = 1_500_000
     # Crops per step, on all devices together. [paper, code]
     c.batch = 4
-    # Micro-batches in a row that make a step's gradient. [paper: 1]
-    c.accumulate = 1
     # Side of a crop, pixels. [paper, code]
     c.crop = 256
-    # For base only: images of each batch whose DISTS counts.
-    c.dists_images = 0
-    # Adam's rate. [paper, code]
+    # Adam's rate, and the steps over which it rises from 0. [paper, code; paper: none]
     c.learning_rate = 5e-5
-    # Steps over which it rises from 0. [paper: none]
     c.warmup = 0
     # It falls in stairs, to this share of it, by a factor every so many steps. [paper, code; the
     # released code, by a slip, goes down all the stairs at once after the first 100,000 steps]
@@ -192,31 +149,20 @@ def stage() -> ConfigDict:
     c.stair_factor = 0.8
     # What is trained, by path prefix, and the factor on its rate. [paper: everything]
     c.multipliers = dict.fromkeys(PARTS, 1.0)
-    return c
 
 
-def decode() -> ConfigDict:
-    c = ConfigDict()
+def decode(c: ConfigDict) -> None:
     # Calls of the U-Net when a file is decoded, unless told otherwise. [paper; code: 65]
     c.steps = 17
     # Deviation of the starting noise. [code]
     c.gamma = 0.8
-    return c
 
 
-def validation() -> ConfigDict:
-    c = ConfigDict()
-    # Images that are compressed and decoded: the first of data.validation. [ours]
+def validation(c: ConfigDict) -> None:
+    # Images that are compressed and decoded, at the one rate that there is. [ours]
     c.images = 8
-    # Longest side of the centre crop of each, pixels, at least 64; crops have multiples of 64.
     c.side = 256
-    # For base only: qualities that each is compressed at.
     c.qualities = ()
-    # Calls of the U-Net when an image is decoded; 0: as many as decode.steps. [ours]
-    c.steps = 0
-    # Images shown in the panels: original and decoded side by side.
-    c.panels = 4
-    return c
 
 
 def shrink(config: ConfigDict) -> None:
