@@ -77,7 +77,7 @@ def loss() -> ConfigDict:
     # Share of training images at t = 1, where decoding starts; t of the others: uniform in [0, 1).
     c.start_share = 0.5
     # Deviation of the noise at t = 1: uniform in this range, then cut off to [0, 1].
-    c.gamma_range = (-1.0, 1.0)
+    c.gamma_range = (-0.5, 1.0)
     # Exponent by which low rates are weighted up: (middle lmbda / lmbda)^balance.
     c.balance = 0.5
     # Share of the base reconstruction in the distortion.

@@ -30,7 +30,9 @@ def get_config(variant: str = "") -> ConfigDict:
     joint.name = "further"
     joint.dists_images = 3
     if variant != "smoke":
-        joint.steps = 3_900
+        joint.steps = 2_600
+        joint.learning_rate = 2e-4
+        joint.warmup = 100
         joint.final_rate = 0.03
     config.stages = (joint,)
     config.lock()

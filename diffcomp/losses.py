@@ -164,7 +164,9 @@ def _decoder_terms(
     """Per-image distortion [B] of base and x_0 estimate, and its parts."""
     loss = objective.loss
     alpha_bar = alpha_bar_cosine(c.t)
-    x_t = add_noise(x, c.eps, alpha_bar)
+    # Decoding starts from noise alone: of x not even the little that alpha_bar(1) > 0 would leave,
+    # which a network can read where gamma is small.
+    x_t = add_noise(x, c.eps, jnp.where(c.t == 1, 0.0, alpha_bar))
     args = (x_t, c.t, alpha_bar, context, c.quality, c.realism)
     x0 = objective.apply(params, *args, method="denoise")
     mse_base, mse_x0 = mse_255(x, context.base), mse_255(x, x0)
