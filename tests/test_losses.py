@@ -179,6 +179,23 @@ def test_metrics_are_those_of_the_reconstructions(params):
         assert float(metrics[key]) == pytest.approx(squared.mean(), rel=1e-3)
 
 
+class Echo(Objective):
+    """Takes what the score network is shown for its estimate of x_0."""
+
+    def apply(self, params, *args, method):
+        return args[0] if method == "denoise" else super().apply(params, *args, method=method)
+
+
+def test_at_t_1_the_network_sees_noise_alone_as_in_decoding(params):
+    """With gamma = 0 any trace of x would show it the image that it is asked for."""
+    objective = Echo(MODEL, LOSS, load_lpips("alex"))
+    x = image()
+    for t, seen in ((1.0, 0.0), (0.5, np.sqrt(0.5))):
+        c = conditions(t=t)._replace(eps=jnp.zeros_like(x))
+        _, metrics = jax.jit(functools.partial(OBJECTIVES["decoder"], objective))(params, x, c)
+        assert float(metrics["mse_x0"]) == pytest.approx(float(mse_255(x, seen * x)[0]), rel=1e-5)
+
+
 def test_the_loss_of_a_batch_is_the_mean_of_its_images(params):
     """Each weighted by its own quality, so that the strong lmbda of one does not drown another."""
     first, second = conditions(quality=1.0), conditions(quality=8.0, seed=2)
