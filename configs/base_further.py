@@ -3,7 +3,7 @@
     python launch/train.py --config=configs/base_further.py --workdir=/tmp/further \
         --config.data.train=folder:/path/to/photographs
 
-Nothing is lost at the start: the first step has the shipped model's weights, networks and latents.
+Nothing is lost at the start: the first step has the shipped model's networks and weights.
 """
 
 import runpy
@@ -21,19 +21,23 @@ def get_config(variant: str = "") -> ConfigDict:
     config.train.init = "base"
     if variant == "smoke":
         config.train.init = ""
-    # Perception weighs more than in the first training: the score network has most to learn.
+    # Perception weighs more than in the first training: the decoder has most to learn.
     config.loss.base_weight = 0.25
     config.loss.lpips_scale = 150.0
     config.loss.dists_scale = 300.0
-    # The last stage alone, with DISTS.
-    joint = config.stages[-1]
-    joint.name = "further"
-    joint.dists_images = 3
-    if variant != "smoke":
-        joint.steps = 2_600
-        joint.learning_rate = 2e-4
-        joint.warmup = 100
-        joint.final_rate = 0.03
-    config.stages = (joint,)
+    # The decoder alone, with DISTS: files stay as they are, and old ones decode better too.
+    stage = base["stage"](
+        name="decoder",
+        objective="decoder",
+        steps=2_800,
+        dists_images=3,
+        learning_rate=3e-4,
+        warmup=50,
+        final_rate=0.03,
+        multipliers=dict.fromkeys(base["SCORE"] + base["NETWORKS"], 1.0),
+    )
+    if variant == "smoke":
+        stage.update(steps=2, batch=2, crop=64, warmup=1, dists_images=1)
+    config.stages = (stage,)
     config.lock()
     return config
