@@ -21,20 +21,19 @@ def get_config(variant: str = "") -> ConfigDict:
     config.train.init = "base"
     if variant == "smoke":
         config.train.init = ""
-    # Perception weighs more than in the first training: the decoder has most to learn.
-    config.loss.base_weight = 0.25
+    # Perception weighs more than in the first training: the score network has most to learn.
     config.loss.lpips_scale = 150.0
     config.loss.dists_scale = 300.0
-    # The decoder alone, with DISTS: files stay as they are, and old ones decode better too.
+    # The score network alone, with DISTS: files stay as they are, and old ones decode better too.
     stage = base["stage"](
-        name="decoder",
+        name="texture",
         objective="decoder",
-        steps=2_800,
+        steps=2_400,
         dists_images=3,
-        learning_rate=3e-4,
+        learning_rate=4e-4,
         warmup=50,
         final_rate=0.03,
-        multipliers=dict.fromkeys(base["SCORE"] + base["NETWORKS"], 1.0),
+        multipliers=dict.fromkeys(base["SCORE"], 1.0),
     )
     if variant == "smoke":
         stage.update(steps=2, batch=2, crop=64, warmup=1, dists_images=1)
