@@ -17,10 +17,8 @@ def get_config(variant: str = "") -> ConfigDict:
     base = runpy.run_path(str(Path(__file__).with_name("base.py")))
     config = base["get_config"](variant)
     config.unlock()
-    # The model to start from, of the same networks.
-    config.train.init = "base"
-    if variant == "smoke":
-        config.train.init = ""
+    # The model to start from, of the same networks; the tiny ones of "smoke" have none.
+    config.train.init = "" if variant == "smoke" else "base"
     # Perception weighs more than in the first training: the score network has most to learn.
     config.loss.lpips_scale = 150.0
     config.loss.dists_scale = 300.0
@@ -35,8 +33,9 @@ def get_config(variant: str = "") -> ConfigDict:
         final_rate=0.03,
         multipliers=dict.fromkeys(base["SCORE"], 1.0),
     )
-    if variant == "smoke":
-        stage.update(steps=2, batch=2, crop=64, warmup=1, dists_images=1)
     config.stages = (stage,)
+    if variant == "smoke":
+        base["shrink"](config)
+        stage.dists_images = 1
     config.lock()
     return config

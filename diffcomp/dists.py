@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp.perceptual import Features, load_lpips
+from diffcomp.perceptual import Features, check_images, check_same_shape, load_lpips
 from diffcomp.vgg import vgg_activations
 
 MINIMUM_SIZE = 16  # pixels; four halvings leave one
@@ -91,8 +91,7 @@ def dists(weights: DistsWeights, x: jax.Array, x_hat: jax.Array) -> jax.Array:
     Raises:
       ValueError: if the shapes differ, or an image breaks the rules above.
     """
-    if x.shape != x_hat.shape:
-        raise ValueError(f"x has shape {x.shape} and x_hat {x_hat.shape}; they must be equal.")
+    check_same_shape(x, x_hat)
     return dists_distance(weights, dists_features(weights, x), dists_features(weights, x_hat))
 
 
@@ -111,14 +110,7 @@ def dists_features(weights: DistsWeights, x: jax.Array) -> Features:
     Raises:
       ValueError: if `x` has another shape or dtype, or a side below 16.
     """
-    if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != jnp.float32:
-        raise ValueError(f"images are {x.dtype} {x.shape}; they must be float32 [B, H, W, 3].")
-    height, width = x.shape[1:3]
-    if min(height, width) < MINIMUM_SIZE:
-        raise ValueError(
-            f"images are {height}x{width} pixels; DISTS needs at least "
-            f"{MINIMUM_SIZE}x{MINIMUM_SIZE}."
-        )
+    check_images("DISTS", MINIMUM_SIZE, x)
     x = (x + 1) / 2
     activations = vgg_activations(weights.kernels, weights.biases, (x - _MEAN) / _STD, _l2_pool)
     return (x, *activations)

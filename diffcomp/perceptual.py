@@ -115,8 +115,7 @@ def lpips(weights: LpipsWeights, x: jax.Array, x_hat: jax.Array) -> jax.Array:
     Raises:
       ValueError: if the shapes differ, or an image breaks the rules above.
     """
-    if x.shape != x_hat.shape:
-        raise ValueError(f"x has shape {x.shape} and x_hat {x_hat.shape}; they must be equal.")
+    check_same_shape(x, x_hat)
     return lpips_distance(weights, lpips_features(weights, x), lpips_features(weights, x_hat))
 
 
@@ -130,7 +129,7 @@ def lpips_features(weights: LpipsWeights, x: jax.Array) -> Features:
     Raises:
       ValueError: if `x` has another shape or dtype, or is too small for the trunk.
     """
-    _check_images(weights.net, x)
+    _check_input(weights.net, x)
     if weights.net == "vgg":
         activations = vgg_features(weights, x)
     else:
@@ -146,7 +145,7 @@ def vgg_features(weights: LpipsWeights, x: jax.Array) -> Features:
     """
     if weights.net != "vgg":
         raise ValueError(f"weights are of the net {weights.net!r}; they must be of 'vgg'.")
-    _check_images(weights.net, x)
+    _check_input(weights.net, x)
     x = (x - _MEAN) / _STD
     return tuple(vgg_activations(weights.kernels, weights.biases, x, max_pool_2x2))
 
@@ -159,16 +158,25 @@ def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Feat
     return distance
 
 
-def _check_images(net: str, x: jax.Array) -> None:
+def check_images(metric: str, minimum: int, x: jax.Array) -> None:
+    """Raises ValueError unless x is float32 [B, H, W, 3] with both sides at least `minimum`."""
     if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != jnp.float32:
         raise ValueError(f"images are {x.dtype} {x.shape}; they must be float32 [B, H, W, 3].")
     height, width = x.shape[1:3]
-    minimum = _TRUNKS[net].minimum_size
     if min(height, width) < minimum:
         raise ValueError(
-            f"images are {height}x{width} pixels; LPIPS with net {net!r} needs at least "
-            f"{minimum}x{minimum}."
+            f"images are {height}x{width} pixels; {metric} needs at least {minimum}x{minimum}."
         )
+
+
+def check_same_shape(x: jax.Array, x_hat: jax.Array) -> None:
+    """Raises ValueError for two batches that cannot be compared image by image."""
+    if x.shape != x_hat.shape:
+        raise ValueError(f"x has shape {x.shape} and x_hat {x_hat.shape}; they must be equal.")
+
+
+def _check_input(net: str, x: jax.Array) -> None:
+    check_images(f"LPIPS with net {net!r}", _TRUNKS[net].minimum_size, x)
 
 
 def _unit_length(f: jax.Array) -> jax.Array:

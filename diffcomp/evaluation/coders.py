@@ -66,14 +66,10 @@ def model_coders(
     for quality in qualities:
         if quality is not None:
             quality_to_code(quality)
-    chosen = {
-        "realism": map(float, realisms),
-        "steps": map(int, steps),
-        "gamma": map(float, gammas),
-    }
-    given = {option: tuple(values) for option, values in chosen.items()}
+    given = {"realism": realisms, "steps": steps, "gamma": gammas}
     given = {option: values for option, values in given.items() if values}
     compared = [option for option in ("steps", "gamma") if len(given.get(option, ())) > 1]
+    weights = fingerprint(loaded.model.params)  # of all of them: once, not per coder
     coders = []
     for values in itertools.product(*given.values()):
         options = dict(zip(given, values, strict=True))
@@ -81,18 +77,19 @@ def model_coders(
         if options.get("realism", 1) != 1:
             name += f" r={options['realism']:g}"
         name += "".join(f" {option}={options[option]:g}" for option in compared)
-        coders.append(_model_coder(loaded, name, qualities, options | {"seed": seed}))
+        coders.append(_model_coder(loaded, weights, name, qualities, options | {"seed": seed}))
     return coders
 
 
 def _model_coder(
     loaded: codec.Codec,
+    weights: int,
     name: str,
     qualities: Sequence[float | None],
     options: dict[str, float],
 ) -> Coder:
     settings = loaded.decode_settings(**options)._asdict()
-    weights, coding = fingerprint(loaded.model.params), loaded.model.coder.fingerprint
+    coding = loaded.model.coder.fingerprint
     if isinstance(loaded.model.config, CdcConfig):
         settings.pop("realism")
     stated = ", ".join(f"{option} {value:g}" for option, value in settings.items())
