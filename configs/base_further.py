@@ -19,23 +19,49 @@ def get_config(variant: str = "") -> ConfigDict:
     config.unlock()
     # The model to start from, of the same networks; the tiny ones of "smoke" have none.
     config.train.init = "" if variant == "smoke" else "base"
-    # Perception weighs more than in the first training: the score network has most to learn.
-    config.loss.lpips_scale = 150.0
-    config.loss.dists_scale = 300.0
-    # The score network alone, with DISTS: files stay as they are, and old ones decode better too.
-    stage = base["stage"](
-        name="texture",
-        objective="decoder",
-        steps=2_400,
-        dists_images=3,
-        learning_rate=4e-4,
-        warmup=50,
-        final_rate=0.03,
-        multipliers=dict.fromkeys(base["SCORE"], 1.0),
+    # Perception weighs more than in the first training, and for the files too.
+    config.loss.base_weight = 0.2
+    config.loss.lpips_scale = 300.0
+    config.loss.dists_scale = 350.0
+    config.loss.realism_range = (-0.5, 2.0)
+    # The rates are spread a little further at both ends.
+    config.loss.lmbda_low = 0.00014
+    config.loss.lmbda_high = 0.0165
+    # The ends of two branches are in pixels: there Adam's steps would be of whole grey levels.
+    multipliers = (
+        dict.fromkeys(base["SCORE"], 1.0)
+        | dict.fromkeys(base["NETWORKS"] + base["ENCODER"], 0.5)
+        | dict.fromkeys(("context_decoder/residual/head", "hyperprior/analysis/residual/head"), 0.1)
+        | dict.fromkeys(base["CODING"], 0.3)
+        | {"hyperprior/log2_gain": 1.0}
     )
-    config.stages = (stage,)
+    config.stages = (
+        base["stage"](
+            name="further",
+            objective="joint",
+            steps=3_200,
+            dists_images=3,
+            learning_rate=3e-4,
+            warmup=100,
+            final_rate=0.35,
+            multipliers=multipliers,
+        ),
+        base["stage"](
+            name="larger",
+            objective="joint",
+            steps=1_500,
+            batch=4,
+            crop=192,
+            dists_images=2,
+            learning_rate=1e-4,
+            warmup=50,
+            final_rate=0.03,
+            multipliers=multipliers,
+        ),
+    )
     if variant == "smoke":
         base["shrink"](config)
-        stage.dists_images = 1
+        for stage in config.stages:
+            stage.dists_images = 1
     config.lock()
     return config

@@ -41,6 +41,7 @@ class LossConfig:
     lpips_net: str
     lpips_scale: float
     dists_scale: float
+    grid_scale: float
     rho_max: float
     realism_range: tuple[float, float]
     start_share: float

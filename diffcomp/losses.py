@@ -6,7 +6,8 @@
 z; mse is on the scale 0..255, averaged over pixels and channels; rho = rho_max * r, r the realism
 knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse; w_t is the signal-to-noise
 ratio of x_t, cut off to `snr_weights`. A stage may add rho `dists_scale` dists(x_0) to its LPIPS
-for some images of each batch: VGG16 is too slow for all of them.
+for some images of each batch: VGG16 is too slow for all of them. rho `grid_scale` grid_error(x_0)
+is always added.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from jax import Array
 from diffcomp.cdc_config import CdcLossConfig
 from diffcomp.config import LossConfig
 from diffcomp.dists import DistsWeights, dists
+from diffcomp.grid_error import grid_error
 from diffcomp.hyperprior import Latents, Rate, normalized_quality
 from diffcomp.model import Architecture, FlatParams, network, variables_of
 from diffcomp.noise_schedule import add_noise, alpha_bar_cosine, snr
@@ -173,8 +175,10 @@ def _decoder_terms(
     perception = lpips(objective.lpips_weights, x, x0)
     weight = jnp.clip(snr(alpha_bar), *loss.snr_weights)
     rho = loss.rho_max * c.realism
-    score = (1 - rho) * weight * mse_x0 + rho * loss.lpips_scale * perception
-    terms = {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception}
+    grid = grid_error(x, x0)
+    score = (1 - rho) * weight * mse_x0
+    score += rho * (loss.lpips_scale * perception + loss.grid_scale * grid)
+    terms = {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception, "grid_x0": grid}
     if objective.dists_images:
         top = jnp.argsort(-c.realism)[: objective.dists_images]
         terms["dists_x0"] = dists(objective.dists_weights, x[top], x0[top])

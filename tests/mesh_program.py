@@ -23,13 +23,18 @@ from diffcomp.train_step import make_train_step, start_stage_on
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BATCH = 8  # rows of all devices together
 STEPS = 3
+# Adam divides a gradient by its own size: where that is hardly more than rounding noise, a sum in
+# another order moves the step by a few per cent. At this rate they are below what tests allow.
+LEARNING_RATE = 1e-4
 
 
 def run(data: int, fsdp: int) -> dict[str, np.ndarray]:
     """By name: "loss", "bytes" and, under their paths, the parameters."""
     config = from_mapping(Config, runpy.run_path(str(CONFIGS / "base.py"))["get_config"]("smoke"))
     (stage,) = [s for s in config.stages if s.objective == "joint"]
-    stage = dataclasses.replace(stage, batch=BATCH, steps=STEPS, warmup=0, learning_rate=1e-3)
+    stage = dataclasses.replace(
+        stage, batch=BATCH, steps=STEPS, warmup=0, learning_rate=LEARNING_RATE
+    )
     mesh = sharding.make_mesh(MeshConfig(data, fsdp))
     params = sharding.place(
         mesh, jax.tree.map(np.asarray, init_params(config.model, jax.random.key(0)))

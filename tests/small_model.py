@@ -24,6 +24,7 @@ LOSS = LossConfig(
     lpips_net="alex",
     lpips_scale=175.0,
     dists_scale=150.0,
+    grid_scale=20.0,
     rho_max=0.9,
     realism_range=(-0.5, 1.75),
     start_share=0.25,

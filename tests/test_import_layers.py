@@ -38,8 +38,8 @@ LAYERS: list[dict[str, set[str]]] = [
     {"coding": {"codec", "inference"}},
     {
         "training": {
-            "losses", "cdc_losses", "optimizer", "precision", "sharding", "train_step",
-            "run_metrics", "checkpoint", "checkpoint_reader", "checkpoint_scores",
+            "losses", "grid_error", "cdc_losses", "optimizer", "precision", "sharding",
+            "train_step", "run_metrics", "checkpoint", "checkpoint_reader", "checkpoint_scores",
             "crop_slots", "input_pipeline", "train_loop", "karhunen_loeve", "validation",
             "step_parts",
         },

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -238,6 +239,21 @@ def test_the_linear_loss_knows_nothing_of_the_networks(params):
     for path, gradient in gradients.items():
         if path.startswith(("score_", "context_conditioning", "context_decoder/residual")):
             assert (np.asarray(gradient) == 0).all()
+
+
+def test_the_grid_error_counts_in_the_score(params):
+    x, c = image(), conditions(realism=0.5)
+
+    def run(scale):
+        loss = dataclasses.replace(LOSS, grid_scale=scale)
+        return decoder_objective(Objective(MODEL, loss, load_lpips("alex")), params, x, c)
+
+    (without, _), (with_it, terms) = run(0.0), run(1e6)
+    assert float(terms["grid_x0"]) > 0
+    share = (1 - LOSS.base_weight) * 0.5 * LOSS.rho_max * 1e6 * float(terms["grid_x0"])
+    weight = float(lmbda(LOSS, jnp.float32(3.0)))
+    balance = ((LOSS.lmbda_low * LOSS.lmbda_high) ** 0.5 / weight) ** LOSS.balance
+    assert float(with_it - without) == pytest.approx(balance * weight * share, rel=1e-2)
 
 
 def test_dists_counts_for_the_most_realistic_images(params):
