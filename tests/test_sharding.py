@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def start(out, data, fsdp, devices, **environment):
     """The program of `mesh_program` in a process of its own."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    # Compiling is most of the time, and half of it are optimisations for speed.
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    flags += f" --xla_force_host_platform_device_count={devices}"
     # No compilation cache: programs that come from it, of several devices on a CPU, may wait for
     # each other for ever in JAX 0.5.
     environment |= {
