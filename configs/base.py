@@ -71,7 +71,7 @@ def loss() -> ConfigDict:
     # DISTS likewise, in the stages that use it.
     c.dists_scale = 150.0
     # What a unit of squared error that repeats in every cell of 16x16 pixels is worth, likewise.
-    c.grid_scale = 20.0
+    c.grid_scale = 10.0
     # The paper's rho at realism 1: weight of perception against distortion.
     c.rho_max = 0.9
     # Realism of a training image: uniform in this range, then cut off to [0, 1].

@@ -8,6 +8,7 @@ Nothing is lost at the start: the first step has the shipped model's networks an
 
 import runpy
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -22,46 +23,65 @@ def get_config(variant: str = "") -> ConfigDict:
     # Perception weighs more than in the first training, and for the files too.
     config.loss.base_weight = 0.2
     config.loss.lpips_scale = 300.0
-    config.loss.dists_scale = 350.0
+    config.loss.dists_scale = 500.0
     config.loss.realism_range = (-0.5, 2.0)
+    # Decoding starts from noise, mostly with one step only, and so do most of the crops.
+    config.loss.start_share = 0.7
+    config.loss.gamma_range = (0.0, 1.6)
     # The rates are spread a little further at both ends.
     config.loss.lmbda_low = 0.00014
     config.loss.lmbda_high = 0.0165
-    # The ends of two branches are in pixels: there Adam's steps would be of whole grey levels.
-    multipliers = (
-        dict.fromkeys(base["SCORE"], 1.0)
-        | dict.fromkeys(base["NETWORKS"] + base["ENCODER"], 0.5)
-        | dict.fromkeys(("context_decoder/residual/head", "hyperprior/analysis/residual/head"), 0.1)
-        | dict.fromkeys(base["CODING"], 0.3)
-        | {"hyperprior/log2_gain": 1.0}
-    )
-    config.stages = (
-        base["stage"](
-            name="further",
-            objective="joint",
-            steps=3_200,
-            dists_images=3,
-            learning_rate=3e-4,
-            warmup=100,
-            final_rate=0.35,
-            multipliers=multipliers,
-        ),
-        base["stage"](
-            name="larger",
-            objective="joint",
-            steps=1_500,
-            batch=4,
-            crop=192,
-            dists_images=2,
-            learning_rate=1e-4,
-            warmup=50,
-            final_rate=0.03,
-            multipliers=multipliers,
-        ),
-    )
+    config.stages = stages(base)
     if variant == "smoke":
         base["shrink"](config)
         for stage in config.stages:
             stage.dists_images = 1
     config.lock()
     return config
+
+
+def stages(base: dict[str, Any]) -> tuple[ConfigDict, ...]:
+    """`base` has the names of base.py."""
+    everything = dict(
+        objective="joint",
+        # The ends of two branches are in pixels: there Adam's full step would be a grey level.
+        multipliers=dict.fromkeys(base["SCORE"], 1.0)
+        | dict.fromkeys(base["NETWORKS"] + base["ENCODER"], 0.5)
+        | dict.fromkeys(("context_decoder/residual/head", "hyperprior/analysis/residual/head"), 0.1)
+        | dict.fromkeys(base["CODING"], 0.3)
+        | {"hyperprior/log2_gain": 1.0},
+    )
+    stage = base["stage"]
+    return (
+        # The score network alone, with DISTS.
+        stage(
+            name="texture",
+            objective="decoder",
+            steps=2_400,
+            dists_images=3,
+            learning_rate=4e-4,
+            warmup=50,
+            final_rate=0.03,
+            multipliers=dict.fromkeys(base["SCORE"], 1.0),
+        ),
+        stage(
+            name="further",
+            steps=2_700,
+            dists_images=3,
+            learning_rate=3e-4,
+            warmup=100,
+            final_rate=0.35,
+            **everything,
+        ),
+        stage(
+            name="larger",
+            steps=1_200,
+            batch=4,
+            crop=192,
+            dists_images=2,
+            learning_rate=1e-4,
+            warmup=50,
+            final_rate=0.03,
+            **everything,
+        ),
+    )
