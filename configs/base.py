@@ -166,7 +166,7 @@ def mesh() -> ConfigDict:
 def decode() -> ConfigDict:
     c = ConfigDict()
     # Calls of the score network when a file is decoded, unless told otherwise.
-    c.steps = 2
+    c.steps = 1
     # Deviation of the starting noise, 0 to 1; 0 is deterministic.
     c.gamma = 0.0
     return c

@@ -41,6 +41,15 @@ def test_more_quality_costs_more_and_gives_more(coder, face):
     assert 8 * sizes[0] / face[..., 0].size < 0.5
 
 
+def test_no_quality_is_far_dearer_than_its_neighbours(coder):
+    """Flat areas tell: an encoder whose features change sign there at some quality wastes bits."""
+    row, column = np.mgrid[:256, :256] / 256
+    sky = np.stack([120 + 60 * row, 150 + 50 * row, 200 + 30 * row - 10 * column], axis=-1)
+    sky = (sky + np.random.default_rng(0).normal(size=sky.shape)).round().astype(np.uint8)
+    bpp = np.array([coder.bpp_estimate(sky, quality) for quality in np.arange(1, 8.01, 1 / 16)])
+    assert np.all(bpp[4:-4] < 1.5 * np.sqrt(bpp[8:] * bpp[:-8]))  # a quarter below and above
+
+
 def test_a_file_is_as_long_as_the_model_expects(coder, face):
     for quality in (1, 4, 8):
         padded = np.pad(face, ((0, 38), (0, 7), (0, 0)), mode="edge")
