@@ -138,7 +138,8 @@ def expected_loss(name, metrics, quality, realism, t):
         alpha_bar = np.clip(np.cos(np.pi * t / 2) ** 2, 1e-5, 1 - 1e-5)
         snr_weight = np.clip(alpha_bar / (1 - alpha_bar), 1, 5)
         rho = 0.9 * realism
-        score = (1 - rho) * snr_weight * m["mse_x0"] + rho * 175 * m["lpips_x0"]
+        score = (1 - rho) * snr_weight * m["mse_x0"]
+        score += rho * (175 * m["lpips_x0"] + 20 * m["grid_x0"])
         distortion = 0.3 * m["mse"] + 0.7 * score
     return balance * (m.get("bpp", 0.0) + weight * distortion)
 
