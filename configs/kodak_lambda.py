@@ -130,7 +130,7 @@ def train(c: ConfigDict) -> None:
 
 def stage(c: ConfigDict) -> None:
     c.name = "published"
-    # Which loss; see cdc_losses.py.
+    # Which loss; see published_loss.py.
     c.objective = "published"
     # Steps in all: the warm-up and what the paper trained after it. [advice, paper: 1,000,000]
     c.steps = 1_500_000

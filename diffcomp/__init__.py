@@ -40,7 +40,7 @@ Names used everywhere:
 
 from typing import TYPE_CHECKING, Any
 
-from diffcomp.bitstream import BitstreamError
+from diffcomp.coding.bitstream import BitstreamError
 
 if TYPE_CHECKING:
     from diffcomp.codec import Codec, load

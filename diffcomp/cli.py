@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from diffcomp import __version__, atomic_file, color_conversion, image_file
-from diffcomp.atomic_file import FileError
-from diffcomp.bitstream import MAX_PIXELS, BitstreamError
-from diffcomp.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
+from diffcomp import __version__
+from diffcomp.coding.bitstream import MAX_PIXELS, BitstreamError
+from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
+from diffcomp.files import atomic_file, color_conversion, image_file
+from diffcomp.files.atomic_file import FileError
 
 SUFFIX = ".dfc"
 LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
@@ -91,13 +92,13 @@ def info(args: argparse.Namespace) -> None:
 
 def import_cdc(args: argparse.Namespace) -> None:
     """Published weights -> folder of an exported model."""
-    from diffcomp import cdc_import, exported_model
+    from diffcomp.export import exported_model, published_import
 
     output = Path(args.output)
     exported_model.check_target(output)
     config = _published_config(args.config) if args.config else None
     with _progress(args, f"importing {args.input}"):
-        model = cdc_import.import_cdc(Path(args.input), args.name, config)
+        model = published_import.import_cdc(Path(args.input), args.name, config)
         exported_model.save(model, output)
     values = sum(value.size for value in model.params.values())
     _say(args, f"{output}: model {model.name}, {values / 1e6:.1f} M parameters")
@@ -105,8 +106,8 @@ def import_cdc(args: argparse.Namespace) -> None:
 
 def _published_config(path: str):  # noqa: ANN202
     """The `model` of a configuration file; ValueError unless it is of the published networks."""
-    from diffcomp.cdc_config import CdcConfig
     from diffcomp.config import Config, from_mapping
+    from diffcomp.published.config import CdcConfig
 
     config = from_mapping(Config, runpy.run_path(path)["get_config"]()).model
     if not isinstance(config, CdcConfig):

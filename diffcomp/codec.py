@@ -14,19 +14,21 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp import bitstream, compilation_cache, exported_model, inference
-from diffcomp.bitstream import BitstreamError, Container
-from diffcomp.cdc_config import CdcConfig
-from diffcomp.exported_model import ExportedModel
-from diffcomp.latent_coder import Streams
-from diffcomp.quality import (
+from diffcomp import codec_programs, compilation_cache
+from diffcomp.coding import bitstream
+from diffcomp.coding.bitstream import BitstreamError, Container
+from diffcomp.coding.latent_coder import Streams
+from diffcomp.coding.quality import (
     CODES,
     DEFAULT_QUALITY,
     ONE_RATE_CODE,
     code_to_quality,
     quality_to_code,
 )
-from diffcomp.transforms import Y_STRIDE, Z_STRIDE
+from diffcomp.export import exported_model
+from diffcomp.export.exported_model import ExportedModel
+from diffcomp.networks.transforms import Y_STRIDE, Z_STRIDE
+from diffcomp.published.config import CdcConfig
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = "base"
@@ -81,7 +83,7 @@ class Codec:
         height, width = _check_image(image)
         code = self._quality_code(quality)
         padded = _pad(image, self._padded_side(height), self._padded_side(width))
-        y, z = inference.encode_latents(
+        y, z = codec_programs.encode_latents(
             self.model.config, self._params, padded, _network_quality(code)
         )
         y_shape, z_shape = _grid(height, width, Y_STRIDE), _grid(height, width, Z_STRIDE)
@@ -108,7 +110,7 @@ class Codec:
         height, width = _check_image(image)
         padded = _pad(image, *(Z_STRIDE * n for n in _grid(height, width, Z_STRIDE)))
         quality = _network_quality(self._quality_code(quality))
-        bits = inference.estimate_bits(self.model.config, self._params, padded, quality)
+        bits = codec_programs.estimate_bits(self.model.config, self._params, padded, quality)
         return bits / (height * width)
 
     def decompress(self, data: bytes, **settings: float) -> np.ndarray:
@@ -121,7 +123,7 @@ class Codec:
         y_hat, info = self.decode_latents(data)
         sides = (self._padded_side(side) // Y_STRIDE for side in (info.height, info.width))
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
-        x_hat = inference.synthesize(
+        x_hat = codec_programs.synthesize(
             self.model.config, self._params, _pad(y_hat, *sides), quality, **chosen._asdict()
         )
         return x_hat[: info.height, : info.width]

@@ -10,8 +10,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from diffcomp.cdc_config import CdcConfig, CdcLossConfig
-from diffcomp.quality import quality_to_code
+from diffcomp.coding.quality import quality_to_code
+from diffcomp.published.config import CdcConfig, CdcLossConfig
 
 T = TypeVar("T")
 

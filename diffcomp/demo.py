@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from diffcomp import codec, image_file
-from diffcomp.metrics import psnr
+from diffcomp import codec
+from diffcomp.distances.distortion import psnr
+from diffcomp.files import image_file
 
 T = TypeVar("T")
 

@@ -25,11 +25,10 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from PIL import Image
 
-from diffcomp import sharding
 from diffcomp.config import Config, DataConfig, StageConfig, from_mapping
-from diffcomp.crop_slots import CropSlots
-from diffcomp.input_pipeline import CropDataset
-from diffcomp.model import (
+from diffcomp.data.crop_slots import CropSlots
+from diffcomp.data.input_pipeline import CropDataset
+from diffcomp.networks.model import (
     Architecture,
     FlatParams,
     init_params,
@@ -37,9 +36,10 @@ from diffcomp.model import (
     param_shapes,
     variables_of,
 )
-from diffcomp.step_parts import filled, training_parts
-from diffcomp.stopwatch import CLOCKS, Timing, measure, measure_jitted, plain_convolution
-from diffcomp.train_step import make_train_step, start_stage_on
+from diffcomp.profiling.step_parts import filled, training_parts
+from diffcomp.profiling.stopwatch import CLOCKS, Timing, measure, measure_jitted, plain_convolution
+from diffcomp.training import sharding
+from diffcomp.training.train_step import make_train_step, start_stage_on
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _PART = flags.DEFINE_enum("part", "train", ["train", "decode"], "What is measured.")

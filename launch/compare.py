@@ -14,10 +14,11 @@ import numpy as np
 from absl import app, flags
 from PIL import Image
 
-from diffcomp import codec, image_file
-from diffcomp.metrics import bpp, psnr
-from diffcomp.perceptual import load_lpips, lpips
-from diffcomp.pixels import to_float
+from diffcomp import codec
+from diffcomp.distances.distortion import bpp, psnr
+from diffcomp.distances.lpips import load_lpips, lpips
+from diffcomp.files import image_file
+from diffcomp.networks.pixels import to_float
 
 _QUALITY = flags.DEFINE_list("quality", ["2", "4", "6"], "Qualities, 1 to 8.")
 _MODEL = flags.DEFINE_string("model", codec.DEFAULT_MODEL, "Shipped model, or an exported folder.")

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from absl import app, flags
 from ml_collections import config_flags
 
-from diffcomp.complexity import count_macs
 from diffcomp.config import Config, from_mapping
-from diffcomp.model import Architecture, network, param_shapes, variables_of
+from diffcomp.networks.model import Architecture, network, param_shapes, variables_of
+from diffcomp.profiling.complexity import count_macs
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _SIDE = 256  # pixels

@@ -11,9 +11,10 @@ from absl import app, flags
 from absl import logging as absl_logging
 from etils import epath
 
-from diffcomp import codec, exported_model
+from diffcomp import codec
 from diffcomp.config import Config, from_mapping
-from diffcomp.train_loop import restore_average
+from diffcomp.export import exported_model
+from diffcomp.training.train_loop import restore_average
 
 _NAME = flags.DEFINE_string("name", None, "Name of the model (default: that of WORKDIR).")
 _BEST = flags.DEFINE_bool("best", False, "The best checkpoint instead of the newest.")

@@ -16,8 +16,8 @@ import orbax.checkpoint as ocp
 from jax.sharding import NamedSharding, PartitionSpec
 from small_states import CONFIG, form, overwriting_step, state_at
 
-from diffcomp.checkpoint import Checkpoints, Position
-from diffcomp.checkpoint_reader import DamagedCheckpointError
+from diffcomp.training.checkpoint import Checkpoints, Position
+from diffcomp.training.checkpoint_reader import DamagedCheckpointError
 
 LIMIT = 400.0  # seconds
 

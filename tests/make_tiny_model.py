@@ -15,12 +15,13 @@ import numpy as np
 import skimage.data
 import tiny_model
 
-from diffcomp import exported_model, karhunen_loeve
 from diffcomp.codec import load
-from diffcomp.coder_derivation import CODED_LAYERS
 from diffcomp.config import Config, DecodeConfig, from_mapping
-from diffcomp.exported_model import ExportedModel
-from diffcomp.model import init_params
+from diffcomp.export import exported_model
+from diffcomp.export.coder_derivation import CODED_LAYERS
+from diffcomp.export.exported_model import ExportedModel
+from diffcomp.networks.model import init_params
+from diffcomp.training import karhunen_loeve
 
 SEED = 20240229
 CONFIG = tiny_model.GOLDEN.parents[1] / "configs" / "base.py"

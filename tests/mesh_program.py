@@ -15,10 +15,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from diffcomp import sharding
 from diffcomp.config import Config, MeshConfig, from_mapping
-from diffcomp.model import init_params
-from diffcomp.train_step import make_train_step, start_stage_on
+from diffcomp.networks.model import init_params
+from diffcomp.training import sharding
+from diffcomp.training.train_step import make_train_step, start_stage_on
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BATCH = 8  # rows of all devices together

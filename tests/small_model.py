@@ -3,8 +3,8 @@
 import jax
 from jax import Array
 
-from diffcomp.cdc_config import CdcLossConfig
 from diffcomp.config import LossConfig, ModelConfig
+from diffcomp.published.config import CdcLossConfig
 
 MODEL = ModelConfig(
     latent_channels=12,

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from diffcomp.config import DataConfig
-from diffcomp.crop_slots import CropSlots
+from diffcomp.data.crop_slots import CropSlots
 
 CONFIG = DataConfig(
     train="",

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from diffcomp.atomic_file import (
+from diffcomp.files.atomic_file import (
     FileError,
     atomic_write,
     check_target,

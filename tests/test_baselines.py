@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import skimage.data
 
+from diffcomp.distances.distortion import psnr
 from diffcomp.evaluation import baselines
 from diffcomp.evaluation.baselines import BASELINES, PILLOW_FORMATS, baseline_coder
-from diffcomp.metrics import psnr
 
 MAGIC = {
     ".jpg": (0, b"\xff\xd8\xff"),

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from diffcomp.bitstream import (
+from diffcomp.coding.bitstream import (
     HEADER_BYTES,
     MAX_PIXELS,
     MAX_SIDE,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from diffcomp.evaluation.block_statistics import (
+from diffcomp.evaluation.metrics.block_statistics import (
     block_deviation,
     block_mean,
     block_statistics,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from diffcomp.cdf_tables import (
+from diffcomp.coding.cdf_tables import (
     GAUSSIAN_TAIL_MASS,
     TOTAL,
     CdfTables,

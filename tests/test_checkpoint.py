@@ -21,9 +21,9 @@ from small_states import (
     state_at,
 )
 
-from diffcomp.checkpoint import Checkpoints, Position
 from diffcomp.config import Config, from_mapping
-from diffcomp.train_step import start_stage
+from diffcomp.training.checkpoint import Checkpoints, Position
+from diffcomp.training.train_step import start_stage
 
 
 def test_nothing_is_restored_from_a_new_folder(tmp_path):
@@ -154,8 +154,9 @@ def test_a_bucket_stays_a_bucket_and_a_folder_is_made_absolute(
     made = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "diffcomp.checkpoint.ocp.CheckpointManager", lambda folder, **_: made.append(folder)
+        "diffcomp.training.checkpoint.ocp.CheckpointManager",
+        lambda folder, **_: made.append(folder),
     )
-    monkeypatch.setattr("diffcomp.checkpoint.drop_damaged_scores", lambda _: None)
+    monkeypatch.setattr("diffcomp.training.checkpoint.drop_damaged_scores", lambda _: None)
     Checkpoints(given, CONFIG)
     assert [str(folder) for folder in made] == [expected.format(here=tmp_path)]

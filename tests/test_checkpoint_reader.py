@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from small_states import CONFIG, form, leaves_of, params, restore, save, state_at
 
-from diffcomp.checkpoint import Checkpoints, Position
-from diffcomp.checkpoint_reader import DamagedCheckpointError
+from diffcomp.training.checkpoint import Checkpoints, Position
+from diffcomp.training.checkpoint_reader import DamagedCheckpointError
 
 ROOT = Path(__file__).resolve().parents[1]
 

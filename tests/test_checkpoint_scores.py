@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_states import CONFIG, params, restore, state_at
 
-from diffcomp.checkpoint import Checkpoints, Position
+from diffcomp.training.checkpoint import Checkpoints, Position
 
 
 def keeping(newest, best):

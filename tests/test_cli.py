@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffcomp import bitstream, cli, image_file
+from diffcomp import cli
+from diffcomp.coding import bitstream
+from diffcomp.files import image_file
 
 TINY_MODEL = Path(__file__).parent / "golden" / "tiny_model"
 MODEL = ("--model", str(TINY_MODEL))

@@ -17,12 +17,13 @@ import skimage.data
 import tiny_model
 
 import diffcomp
-from diffcomp import bitstream, codec
-from diffcomp.bitstream import HEADER_BYTES, BitstreamError
-from diffcomp.cdf_tables import escape_excess
+from diffcomp import codec
 from diffcomp.codec import BUCKETS_PER_OCTAVE, MAX_STEPS, Codec, bucket, file_info
-from diffcomp.exported_model import ModelError
-from diffcomp.metrics import psnr
+from diffcomp.coding import bitstream
+from diffcomp.coding.bitstream import HEADER_BYTES, BitstreamError
+from diffcomp.coding.cdf_tables import escape_excess
+from diffcomp.distances.distortion import psnr
+from diffcomp.export.exported_model import ModelError
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 2  # of sampling; each number of steps is compiled on its own

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tiny_model import MODEL, codec, image
 
-from diffcomp import exported_model
-from diffcomp.cdc_import import import_cdc
 from diffcomp.evaluation.coders import fingerprint, model_coders
+from diffcomp.export import exported_model
+from diffcomp.export.published_import import import_cdc
 
 
 def test_each_realism_is_a_coder_of_the_same_files():

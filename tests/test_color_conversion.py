@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from diffcomp.color_conversion import composite, parse_color, split_alpha, to_srgb
-from diffcomp.image_file import read_image
+from diffcomp.files.color_conversion import composite, parse_color, split_alpha, to_srgb
+from diffcomp.files.image_file import read_image
 
 # Display P3 and sRGB primaries, adapted to the profile connection space's white (D50) by the
 # Bradford transform; one column per primary.

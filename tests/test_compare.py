@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffcomp.bitstream import HEADER_BYTES
+from diffcomp.coding.bitstream import HEADER_BYTES
 
 ROOT = Path(__file__).parents[1]
 TINY_MODEL = ROOT / "tests" / "golden" / "tiny_model"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from diffcomp.complexity import count_macs
+from diffcomp.profiling.complexity import count_macs
 
 ROOT = Path(__file__).resolve().parents[1]
 

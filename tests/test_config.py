@@ -11,8 +11,8 @@ import pytest
 from ml_collections import ConfigDict
 from small_model import CDC_LOSS
 
-from diffcomp.cdc_config import EPSILONPARAM
 from diffcomp.config import Config, ModelConfig, from_mapping, to_dict
+from diffcomp.published.config import EPSILONPARAM
 
 BASE = Path(__file__).resolve().parents[1] / "configs" / "base.py"
 GET_CONFIG = runpy.run_path(str(BASE))["get_config"]

@@ -11,9 +11,9 @@ from diffcomp.config import Config, from_mapping, to_dict
 from diffcomp.evaluation.baselines import BASELINES
 from diffcomp.evaluation.evaluate import EvaluateConfig, chosen_metrics
 from diffcomp.evaluation.protocols import get_protocol
-from diffcomp.model import init_params
-from diffcomp.optimizer import trainable_part
-from diffcomp.train_step import OBJECTIVES
+from diffcomp.networks.model import init_params
+from diffcomp.training.optimizer import trainable_part
+from diffcomp.training.train_step import OBJECTIVES
 
 FILES = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.py"))
 EVALUATIONS = [file for file in FILES if file.stem.startswith("evaluate_")]

@@ -6,7 +6,7 @@ import pytest
 from make_tiny_tfds import COUNT
 from small_photos import crop_slots, image, write
 
-from diffcomp import crop_slots as module
+from diffcomp.data import crop_slots as module
 
 
 def blues(slots, order=None):

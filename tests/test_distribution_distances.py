@@ -3,16 +3,16 @@ import pytest
 import scipy.linalg
 import skimage.data
 
-from diffcomp.evaluation import distribution_distances
-from diffcomp.evaluation.distribution_distances import (
+from diffcomp.distances.lpips import load_lpips, vgg_features
+from diffcomp.evaluation.metrics import distribution_distances
+from diffcomp.evaluation.metrics.distribution_distances import (
     SET_METRICS,
     SetMetric,
     frechet_distance,
     kernel_distance,
     set_distance,
 )
-from diffcomp.evaluation.patches import patches, patches_of
-from diffcomp.perceptual import load_lpips, vgg_features
+from diffcomp.evaluation.metrics.patches import patches, patches_of
 
 
 def vectors(seed: int, count: int, dimensions: int = 6) -> np.ndarray:

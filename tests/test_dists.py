@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from metric_pairs import add_noise, blur, face
 
-from diffcomp import dists as module
-from diffcomp.dists import dists, dists_distance, dists_features, load_dists
+from diffcomp.distances import dists as module
+from diffcomp.distances.dists import dists, dists_distance, dists_features, load_dists
 
 
 def to_float(*images: np.ndarray) -> jax.Array:

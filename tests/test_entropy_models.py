@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_ndtr
 
-from diffcomp.entropy_models import MIN_SCALE, FactorizedPrior, gaussian_bits
+from diffcomp.networks.entropy_models import MIN_SCALE, FactorizedPrior, gaussian_bits
 
 CHANNELS = 5
 

@@ -6,16 +6,16 @@ import pytest
 import tiny_model
 from flax.traverse_util import unflatten_dict
 
-from diffcomp import entropy_parameters
-from diffcomp.entropy_parameters import SLOPE
-from diffcomp.exported_model import CODED_LAYERS
-from diffcomp.fixed_point import (
+from diffcomp.coding import entropy_parameters
+from diffcomp.coding.entropy_parameters import SLOPE
+from diffcomp.coding.fixed_point import (
     ACTIVATION_BITS,
     LARGEST_ACTIVATION,
     PARAMETER_BITS,
     FixedPointLayers,
 )
-from diffcomp.hyperprior import FloatLayers
+from diffcomp.export.exported_model import CODED_LAYERS
+from diffcomp.networks.hyperprior import FloatLayers
 
 ACTIVATION = 2.0**ACTIVATION_BITS
 PARAMETER = 2.0**PARAMETER_BITS

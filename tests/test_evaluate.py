@@ -206,10 +206,10 @@ def distances(monkeypatch):
         value = np.mean([np.abs(i.astype(int) - r).mean() for i, r in pairs])
         return types.SimpleNamespace(value=value, patches=len(images))
 
-    module = types.ModuleType("diffcomp.evaluation.distribution_distances")
+    module = types.ModuleType("diffcomp.evaluation.metrics.distribution_distances")
     module.SET_METRICS, module.set_distance = ("fid", "fd_vgg"), set_distance
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr("diffcomp.evaluation.distribution_distances", module, raising=False)
+    monkeypatch.setattr("diffcomp.evaluation.metrics.distribution_distances", module, raising=False)
 
 
 def test_distances_of_sets_stand_in_the_summary(folder, distances):

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 from metric_pairs import blur, face, pairs
 
-from diffcomp.evaluation.metrics import METRICS, measure
+from diffcomp.evaluation.metrics.catalogue import METRICS, measure
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "metrics.json").read_text())["pairs"]
 PAIRS = pairs()

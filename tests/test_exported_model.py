@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tiny_model
 
-from diffcomp import exported_model
-from diffcomp.coder_derivation import CODED_LAYERS, derive_coder
+from diffcomp.coding.latent_coder import CheckerboardCoder
 from diffcomp.config import DecodeConfig
-from diffcomp.exported_model import SMALL, ExportedModel, ModelError
-from diffcomp.latent_coder import CheckerboardCoder
+from diffcomp.export import exported_model
+from diffcomp.export.coder_derivation import CODED_LAYERS, derive_coder
+from diffcomp.export.exported_model import SMALL, ExportedModel, ModelError
 
 BASE = {"architecture": "base"}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcomp.entropy_parameters import SLOPE
-from diffcomp.fixed_point import (
+from diffcomp.coding.entropy_parameters import SLOPE
+from diffcomp.coding.fixed_point import (
     ACTIVATION_BITS,
     EXACT,
     LARGEST,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_model import normal
 
-from diffcomp.grid_error import FLAT_VARIANCE, grid_error
+from diffcomp.distances.grid_error import FLAT_VARIANCE, grid_error
 
 LEVEL = 1 / 127.5  # one grey level
 PAIRS = 4 * 5 + 3 * 6  # of neighbours among 4 x 6 cells

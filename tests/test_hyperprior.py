@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tiny_model
 
-from diffcomp.hyperprior import Latents, Rate, interpolate_knots, normalized_quality
-from diffcomp.model import CompressionModel, FlatParams, variables_of
-from diffcomp.pixels import to_float
-from diffcomp.quality import quality_to_code
+from diffcomp.coding.quality import quality_to_code
+from diffcomp.networks.hyperprior import Latents, Rate, interpolate_knots, normalized_quality
+from diffcomp.networks.model import CompressionModel, FlatParams, variables_of
+from diffcomp.networks.pixels import to_float
 
 QUALITIES = [1.0, 4.0, 8.0]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from diffcomp import image_file
-from diffcomp.atomic_file import FileError
-from diffcomp.image_file import (
+from diffcomp.files import image_file
+from diffcomp.files.atomic_file import FileError
+from diffcomp.files.image_file import (
     ImageError,
     decode_image,
     image_format,

@@ -6,7 +6,7 @@ from PIL import Image
 
 from diffcomp.evaluation.image_sets import NamedImage, open_images
 from diffcomp.evaluation.protocols import PROTOCOLS
-from diffcomp.image_file import ImageError
+from diffcomp.files.image_file import ImageError
 
 NONE = PROTOCOLS["none"]
 

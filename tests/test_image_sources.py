@@ -8,8 +8,8 @@ import pytest
 from make_tiny_tfds import COUNT, prepare_tiny_photos
 from small_photos import image, write
 
-from diffcomp.image_file import ImageError
-from diffcomp.image_sources import FolderImages, TfdsImages, open_sources, validation_images
+from diffcomp.data.image_sources import FolderImages, TfdsImages, open_sources, validation_images
+from diffcomp.files.image_file import ImageError
 
 
 def test_files_are_found_in_subfolders_sorted_and_by_suffix(photos):
@@ -177,7 +177,7 @@ def test_the_advised_command_is_one_line_of_python(tmp_path):
 
 def test_folders_load_no_tfds(photos):
     program = (
-        "import sys; from diffcomp.image_sources import open_sources;"
+        "import sys; from diffcomp.data.image_sources import open_sources;"
         f"open_sources('folder:{photos}')[0].read(0); print('tensorflow_datasets' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -5,12 +5,12 @@ import jax
 import numpy as np
 import pytest
 from inception_tensors import images, random_tensor
-from test_cdc_weights import archive, dict_of, plain, tensor
+from test_published_weights import archive, dict_of, plain, tensor
 
-from diffcomp.evaluation import inception_weights
-from diffcomp.evaluation.inception import inception_features
-from diffcomp.evaluation.inception_weights import convolutions, load_inception
-from diffcomp.torch_file import WeightsError
+from diffcomp.evaluation.metrics import inception_weights
+from diffcomp.evaluation.metrics.inception import inception_features
+from diffcomp.evaluation.metrics.inception_weights import convolutions, load_inception
+from diffcomp.files.torch_file import WeightsError
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "inception.json").read_text())
 NORMALIZATION = ("weight", "bias", "running_mean", "running_var")

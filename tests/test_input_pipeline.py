@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from small_photos import crop_slots, image
 
-from diffcomp import input_pipeline
-from diffcomp.input_pipeline import CropDataset, WaitTimer, random_crop
+from diffcomp.data import input_pipeline
+from diffcomp.data.input_pipeline import CropDataset, WaitTimer, random_crop
 
 
 def dataset(folder, *, side=32, batch=4, seed=5, share=(0, 1), **changes):
@@ -154,7 +154,7 @@ def test_worker_processes_make_the_same_batches_skip_the_same_and_end(damaged, c
 def test_worker_processes_end_with_a_process_that_is_killed(photos):
     program = (
         "import time\nfrom small_photos import crop_slots\n"
-        "from diffcomp.input_pipeline import CropDataset\n"
+        "from diffcomp.data.input_pipeline import CropDataset\n"
         f"slots = crop_slots('folder:{photos}', workers=2, cache_decoded=False)\n"
         "batches = CropDataset(slots, side=32, batch=1, seed=0).batches(0)\n"
         "print(next(batches).shape, flush=True)\ntime.sleep(60)"

@@ -6,10 +6,10 @@ import pytest
 import small_model
 from small_model import LOSS
 
-from diffcomp.karhunen_loeve import linear_codec, patch_covariance
-from diffcomp.quality import MAX_QUALITY, MIN_QUALITY
-from diffcomp.space_to_depth import depth_to_space, space_to_depth
-from diffcomp.transforms import PATCH_VALUES
+from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY
+from diffcomp.coding.space_to_depth import depth_to_space, space_to_depth
+from diffcomp.networks.transforms import PATCH_VALUES
+from diffcomp.training.karhunen_loeve import linear_codec, patch_covariance
 
 KEPT = 40
 MODEL = dataclasses.replace(small_model.MODEL, latent_channels=KEPT)

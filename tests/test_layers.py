@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from small_model import normal, perturbed
 
-from diffcomp.layers import FOURIER_FEATURES, Conditioning, ResBlock, ResBlocks, conv3x3, normalize
+from diffcomp.networks.layers import (
+    FOURIER_FEATURES,
+    Conditioning,
+    ResBlock,
+    ResBlocks,
+    conv3x3,
+    normalize,
+)
 
 
 def test_normalize_gives_zero_mean_and_unit_variance_over_the_channels():

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from small_model import LOSS, MODEL
 
-from diffcomp import train_step
-from diffcomp.dists import load_dists
-from diffcomp.hyperprior import Rate
-from diffcomp.losses import (
+from diffcomp.distances.dists import load_dists
+from diffcomp.distances.lpips import load_lpips
+from diffcomp.networks.hyperprior import Rate
+from diffcomp.networks.model import init_params
+from diffcomp.training import train_step
+from diffcomp.training.losses import (
     Conditions,
     Objective,
     decoder_objective,
@@ -19,8 +21,6 @@ from diffcomp.losses import (
     mse_255,
     rate_terms,
 )
-from diffcomp.model import init_params
-from diffcomp.perceptual import load_lpips
 
 PATHS = {  # objective -> a parameter that it trains
     "linear": "hyperprior/log2_gain",

@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.cdc_config import EPSILONPARAM, XPARAM
-from diffcomp.noise_schedule import (
+from diffcomp.diffusion.noise_schedule import (
     MAX_SNR,
     MIN_SNR,
     add_noise,
@@ -16,6 +15,7 @@ from diffcomp.noise_schedule import (
     snr,
     x0_from_eps,
 )
+from diffcomp.published.config import EPSILONPARAM, XPARAM
 
 LEVELS = [MIN_SNR / (1 + MIN_SNR), 0.1, 0.5, 0.9, MAX_SNR / (1 + MAX_SNR)]
 

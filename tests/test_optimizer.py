@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from diffcomp.config import StageConfig, TrainConfig
-from diffcomp.optimizer import learning_rate, make_optimizer, multiplier, trainable_part
+from diffcomp.training.optimizer import learning_rate, make_optimizer, multiplier, trainable_part
 
 TRAIN = TrainConfig(
     seed=0,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from diffcomp.evaluation.planes import (
+from diffcomp.evaluation.metrics.planes import (
     gradient_magnitude,
     gray_levels,
     luma,

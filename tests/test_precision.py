@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from small_model import MODEL
 
-from diffcomp.cdc_config import XPARAM
-from diffcomp.cdc_layers import UpConv
-from diffcomp.model import param_shapes
-from diffcomp.precision import cast_params, layers_follow_params
+from diffcomp.networks.model import param_shapes
+from diffcomp.published.config import XPARAM
+from diffcomp.published.layers import UpConv
+from diffcomp.training.precision import cast_params, layers_follow_params
 
 
 @pytest.mark.parametrize("config", [MODEL, XPARAM], ids=["base", "cdc"])

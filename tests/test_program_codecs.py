@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from diffcomp.distances.distortion import psnr
 from diffcomp.evaluation.baselines import baseline_coder
 from diffcomp.evaluation.program_codecs import rgb_to_yuv, yuv_to_rgb
-from diffcomp.metrics import psnr
 
 ENCODER_APP = """
 import os, sys, zlib

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from diffcomp.quality import CODES, CODES_PER_UNIT, code_to_quality, quality_to_code
+from diffcomp.coding.quality import CODES, CODES_PER_UNIT, code_to_quality, quality_to_code
 
 
 def test_ends_and_unit() -> None:

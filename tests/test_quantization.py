@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.quantization import add_uniform_noise, lower_bound, ste_round
+from diffcomp.networks.quantization import add_uniform_noise, lower_bound, ste_round
 
 
 def test_rounding_gives_the_nearest_integers():

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from diffcomp.bitstream import BitstreamError
-from diffcomp.cdf_tables import (
+from diffcomp.coding.bitstream import BitstreamError
+from diffcomp.coding.cdf_tables import (
     MAX_SYMBOL,
     CdfTables,
     gaussian_scales,
@@ -16,7 +16,7 @@ from diffcomp.cdf_tables import (
     information,
     tables_from_pmfs,
 )
-from diffcomp.range_coder import RangeDecoder, RangeEncoder
+from diffcomp.coding.range_coder import RangeDecoder, RangeEncoder
 
 SCALES = gaussian_scales(8, 0.11, 40.0)
 TABLES = gaussian_tables(SCALES)
@@ -240,8 +240,8 @@ def test_tensorflow_is_loaded_late_and_in_silence() -> None:
     program = """
 import sys
 import numpy as np
-from diffcomp.cdf_tables import gaussian_tables
-from diffcomp.range_coder import RangeEncoder
+from diffcomp.coding.cdf_tables import gaussian_tables
+from diffcomp.coding.range_coder import RangeEncoder
 assert not {"tensorflow", "jax"} & set(sys.modules)
 encoder = RangeEncoder(gaussian_tables(np.ones(1)))
 encoder.encode_channel(np.zeros((3, 1), int))

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from diffcomp.atomic_file import FileError
 from diffcomp.evaluation.row_file import RowFile, Settings, quality_text
+from diffcomp.files.atomic_file import FileError
 
 SETTINGS = Settings("none", ("psnr",), {"jpeg": "JPEG 1"})
 ROW = {

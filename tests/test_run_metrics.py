@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from test_optimizer import stage
 
-from diffcomp.input_pipeline import WaitTimer
-from diffcomp.losses import noise_level_terms
-from diffcomp.run_metrics import CsvWriter, Window, psnr_by_noise_level
+from diffcomp.data.input_pipeline import WaitTimer
+from diffcomp.training.losses import noise_level_terms
+from diffcomp.training.run_metrics import CsvWriter, Window, psnr_by_noise_level
 
 
 def window(**changes):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffcomp.evaluation import metrics, runner
+from diffcomp.evaluation import runner
 from diffcomp.evaluation.coders import Coder
 from diffcomp.evaluation.image_sets import NamedImage, open_images
+from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import PROTOCOLS
 from diffcomp.evaluation.row_file import RowFile, Settings
 
@@ -114,8 +115,8 @@ def broken(images, references):
     ],
 )
 def test_a_failing_metric_is_an_empty_cell(images, tmp_path, monkeypatch, change, reason):
-    changed = dataclasses.replace(metrics.METRICS["lpips_alex"], **change)
-    monkeypatch.setitem(metrics.METRICS, "lpips_alex", changed)
+    changed = dataclasses.replace(catalogue.METRICS["lpips_alex"], **change)
+    monkeypatch.setitem(catalogue.METRICS, "lpips_alex", changed)
     (image, _) = images
     outcome = runner.measure(runner.Job(image, Spy().coder(), 1), NAMES, tmp_path)
     assert outcome.values["psnr"] and "lpips_alex" not in outcome.values

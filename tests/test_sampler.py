@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.noise_schedule import cosine_grid
-from diffcomp.sampler import ddim
+from diffcomp.diffusion.noise_schedule import cosine_grid
+from diffcomp.diffusion.sampler import ddim
 
 MEAN, DEVIATION = 0.3, 0.25
 SHAPE = (2, 4, 4, 3)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import small_model
 
-from diffcomp.noise_schedule import add_noise, alpha_bar_cosine
-from diffcomp.score_network import ScoreNetwork
-from diffcomp.transforms import ContextMaps
+from diffcomp.diffusion.noise_schedule import add_noise, alpha_bar_cosine
+from diffcomp.networks.score_network import ScoreNetwork
+from diffcomp.networks.transforms import ContextMaps
 
 BASE_ERROR = 0.15
 CONFIG = dataclasses.replace(small_model.MODEL, base_error=BASE_ERROR)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from diffcomp import sharding
 from diffcomp.config import MeshConfig
+from diffcomp.training import sharding
 
 PROGRAM = Path(__file__).parent / "mesh_program.py"
 ROOT = Path(__file__).resolve().parents[1]

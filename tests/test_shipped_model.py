@@ -5,7 +5,7 @@ import pytest
 
 import diffcomp
 from diffcomp import codec, demo
-from diffcomp.metrics import psnr
+from diffcomp.distances.distortion import psnr
 
 LARGEST = 25_000_000  # bytes of a shipped model
 

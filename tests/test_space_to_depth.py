@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.space_to_depth import depth_to_space, space_to_depth
+from diffcomp.coding.space_to_depth import depth_to_space, space_to_depth
 
 
 @pytest.mark.parametrize("block", [1, 2, 3])

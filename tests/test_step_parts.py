@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.complexity import count_macs
 from diffcomp.config import Config, from_mapping
-from diffcomp.model import param_shapes
-from diffcomp.sharding import make_mesh
-from diffcomp.step_parts import OBJECTIVES, filled, training_parts
-from diffcomp.train_step import make_train_step, state_form
+from diffcomp.networks.model import param_shapes
+from diffcomp.profiling.complexity import count_macs
+from diffcomp.profiling.step_parts import OBJECTIVES, filled, training_parts
+from diffcomp.training.sharding import make_mesh
+from diffcomp.training.train_step import make_train_step, state_form
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ALL = ["encoder", "hyper", "context decoder", "score network", "losses", "optimiser"]

@@ -6,7 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.stopwatch import Timing, measure, measure_jitted, plain_convolution, with_backward
+from diffcomp.profiling.stopwatch import (
+    Timing,
+    measure,
+    measure_jitted,
+    plain_convolution,
+    with_backward,
+)
 
 
 class Sleeper:

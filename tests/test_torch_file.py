@@ -1,4 +1,4 @@
-"""Of the format before PyTorch 1.6; tests/test_cdc_weights.py tests the one since."""
+"""Of the format before PyTorch 1.6; tests/test_published_weights.py tests the one since."""
 
 import io
 import pickle
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffcomp.torch_file import WeightsError, read_tensors
+from diffcomp.files.torch_file import WeightsError, read_tensors
 
 GOLDEN = Path(__file__).parent / "golden"
 FLOATS = ("a", "view", "half", "p")

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffcomp import codec, exported_model
-from diffcomp.checkpoint import Position
+from diffcomp import codec
 from diffcomp.config import Config, from_mapping
-from diffcomp.run_metrics import CsvWriter
-from diffcomp.train_loop import restore_average, train
+from diffcomp.export import exported_model
+from diffcomp.training.checkpoint import Position
+from diffcomp.training.run_metrics import CsvWriter
+from diffcomp.training.train_loop import restore_average, train
 
 SPEED = ("seconds_per_step", "images_per_second", "share_waiting")
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,7 @@ class Terminator(logging.Handler):
 @pytest.fixture
 def terminate_at():
     """Installs a `Terminator` with the given cues, and returns it."""
-    log = logging.getLogger("diffcomp.run_metrics")
+    log = logging.getLogger("diffcomp.training.run_metrics")
     before, added = log.level, []
 
     def install(*cues):

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp import sharding
 from diffcomp.config import Config, MeshConfig, from_mapping
-from diffcomp.losses import Objective, draw_conditions, linear_objective
-from diffcomp.model import init_params
-from diffcomp.optimizer import trainable_part
-from diffcomp.pixels import to_float
-from diffcomp.train_step import make_train_step, start_stage_on
+from diffcomp.networks.model import init_params
+from diffcomp.networks.pixels import to_float
+from diffcomp.training import sharding
+from diffcomp.training.losses import Objective, draw_conditions, linear_objective
+from diffcomp.training.optimizer import trainable_part
+from diffcomp.training.train_step import make_train_step, start_stage_on
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 CONFIG = from_mapping(Config, runpy.run_path(str(CONFIGS / "base.py"))["get_config"]("smoke"))

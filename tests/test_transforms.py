@@ -5,7 +5,7 @@ import pytest
 from small_model import MODEL as CONFIG
 from small_model import normal, perturbed
 
-from diffcomp.transforms import (
+from diffcomp.networks.transforms import (
     PATCH_VALUES,
     AnalysisTransform,
     ContextDecoder,

@@ -14,15 +14,15 @@ from etils import epath
 from PIL import Image
 from small_model import CDC_LOSS
 
-from diffcomp import exported_model
-from diffcomp.cdc_import import load_cdc
 from diffcomp.codec import Codec
 from diffcomp.config import Config, DecodeConfig, from_mapping
-from diffcomp.image_file import ImageError
-from diffcomp.metrics import bpp, mse, psnr
-from diffcomp.model import init_params
-from diffcomp.perceptual import load_lpips, lpips
-from diffcomp.validation import Validation, score
+from diffcomp.distances.distortion import bpp, mse, psnr
+from diffcomp.distances.lpips import load_lpips, lpips
+from diffcomp.export import exported_model
+from diffcomp.export.published_import import load_cdc
+from diffcomp.files.image_file import ImageError
+from diffcomp.networks.model import init_params
+from diffcomp.training.validation import Validation, score
 
 TESTS = Path(__file__).resolve().parent
 BASE = TESTS.parent / "configs" / "base.py"
@@ -327,7 +327,7 @@ def test_a_machine_without_a_range_coder_trains_on(params, folder, tmp_path, cap
     def missing():
         raise ImportError("coding needs another machine")
 
-    monkeypatch.setattr("diffcomp.range_coder._tensorflow", missing)
+    monkeypatch.setattr("diffcomp.coding.range_coder._tensorflow", missing)
     assert Validation(config(folder), tmp_path).run(3, params, Writer()) is None
     assert caplog.messages == ["no validation at step 3: coding needs another machine"]
 

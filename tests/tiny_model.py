@@ -16,7 +16,7 @@ import numpy as np
 import skimage.data
 
 from diffcomp.codec import Codec, load
-from diffcomp.latent_coder import CheckerboardCoder, Transfer
+from diffcomp.coding.latent_coder import CheckerboardCoder, Transfer
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "tiny_model"

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from diffcomp import codec
-from diffcomp.cdc_config import CdcConfig
-from diffcomp.quality import quality_to_code
-from diffcomp.transforms import Z_STRIDE
+from diffcomp.coding.quality import quality_to_code
+from diffcomp.networks.transforms import Z_STRIDE
+from diffcomp.published.config import CdcConfig
 
 Encode = Callable[[np.ndarray, float | None], bytes]
 Decode = Callable[[bytes], np.ndarray]

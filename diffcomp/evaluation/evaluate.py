@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from diffcomp.evaluation import metrics, plots, published, report, runner, set_distances, summary
+from diffcomp.evaluation import plots, published, report, runner, set_distances, summary
 from diffcomp.evaluation.baselines import baseline_coder
 from diffcomp.evaluation.coders import Coder, model_coders
 from diffcomp.evaluation.image_sets import ImageSet, open_images
+from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
 from diffcomp.evaluation.row_file import RowFile, Settings
 from diffcomp.evaluation.summary import Summary
@@ -88,10 +89,10 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
 def chosen_metrics(chosen: Sequence[str]) -> list[str]:
     """Names of metrics, "all" standing for all; raises ValueError for another name."""
     for name in chosen:
-        if name != ALL and name not in metrics.METRICS:
-            known = ", ".join((ALL, *metrics.METRICS))
+        if name != ALL and name not in catalogue.METRICS:
+            known = ", ".join((ALL, *catalogue.METRICS))
             raise ValueError(f"metric is {name!r}; it must be one of: {known}.")
-    return list(metrics.METRICS) if ALL in chosen else list(dict.fromkeys(chosen))
+    return list(catalogue.METRICS) if ALL in chosen else list(dict.fromkeys(chosen))
 
 
 def make_coders(config: EvaluateConfig) -> list[Coder]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from diffcomp.data.image_sources import FolderImages, TfdsImages
 from diffcomp.evaluation.protocols import Protocol
-from diffcomp.image_file import ImageError, read_image
-from diffcomp.image_sources import FolderImages, TfdsImages
+from diffcomp.files.image_file import ImageError, read_image
 
 TFDS = "tfds:"
 

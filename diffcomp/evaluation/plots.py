@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from diffcomp import atomic_file
 from diffcomp.evaluation.published import QuotedPoint
 from diffcomp.evaluation.summary import Summary, higher_is_better, label
+from diffcomp.files import atomic_file
 
 # Okabe and Ito's colours, told apart also by the colour-blind; the models come first.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#555555")

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from diffcomp import atomic_file
 from diffcomp.evaluation import plots
 from diffcomp.evaluation.coders import Coder
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
@@ -19,6 +18,7 @@ from diffcomp.evaluation.published import QuotedPoint
 from diffcomp.evaluation.row_file import Row, quality_text
 from diffcomp.evaluation.runner import stream_path
 from diffcomp.evaluation.summary import Summary, as_dict, higher_is_better, label
+from diffcomp.files import atomic_file
 
 TEMPLATE = Path(__file__).parent / "report_template"
 DISPLAY_QUALITY = 95  # of the WebP by which pictures are shown

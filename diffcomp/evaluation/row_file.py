@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diffcomp import atomic_file
-from diffcomp.atomic_file import FileError
+from diffcomp.files import atomic_file
+from diffcomp.files.atomic_file import FileError
 
 KEY = ("image", "codec", "quality")
 FIXED = ("image", "protocol", "codec", "quality", "width", "height", "bytes", "bpp")

@@ -17,12 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from diffcomp import atomic_file
-from diffcomp.evaluation import metrics
+from diffcomp.distances.distortion import bpp
 from diffcomp.evaluation.coders import Coder
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
+from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.row_file import RowFile, quality_text
-from diffcomp.metrics import bpp
+from diffcomp.files import atomic_file
 
 # What a codec or a metric may raise: XLA's and the programs' errors are RuntimeErrors.
 _FAILURES = (ValueError, ArithmeticError, RuntimeError, ImportError, OSError, MemoryError)
@@ -159,12 +159,12 @@ def measure(job: Job, names: Sequence[str], folder: Path) -> Outcome:
 
 
 def _value(name: str, decoded: np.ndarray, image: np.ndarray) -> float:
-    least = metrics.METRICS[name].min_side
+    least = catalogue.METRICS[name].min_side
     if min(image.shape[:2]) < least:
         raise ValueError(f"the image has a side of {min(image.shape[:2])}, it needs {least}")
-    (value,) = metrics.measure(name, decoded[None], image[None])
+    (value,) = catalogue.measure(name, decoded[None], image[None])
     # PSNR alone may be infinite: of identical images.
-    if math.isnan(value) or (math.isinf(value) and value != metrics.METRICS[name].ideal):
+    if math.isnan(value) or (math.isinf(value) and value != catalogue.METRICS[name].ideal):
         raise ArithmeticError(f"its value is {value}")
     return float(value)
 

@@ -26,7 +26,7 @@ def check(names: Sequence[str], inception: str) -> None:
     if not names:
         return
     # Imported late: the networks behind these distances are large.
-    from diffcomp.evaluation.distribution_distances import SET_METRICS
+    from diffcomp.evaluation.metrics.distribution_distances import SET_METRICS
 
     for name in names:
         if name not in SET_METRICS:
@@ -66,7 +66,7 @@ def measure(
 def _distances(
     decoded: list[np.ndarray], originals: list[np.ndarray], config: Chosen
 ) -> tuple[Mapping[str, float], list[str]]:
-    from diffcomp.evaluation.distribution_distances import set_distance
+    from diffcomp.evaluation.metrics.distribution_distances import set_distance
 
     values, reasons = {}, []
     for name in config.set_metrics:

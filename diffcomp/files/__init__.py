@@ -1,0 +1,1 @@
+"""Files on disk: pictures of every kind, whole or not at all; PyTorch's weights, read safely."""

@@ -1,0 +1,151 @@
+"""From image to latents and their rate: analysis, gains, hyperprior. The float side of the coder.
+
+    x --g_a--> y --h_a--> z --round--> z_hat --h_s--> mean, scale of y
+               y_hat = mean + step * round((y - mean) / step),   step = 1 / gain(quality)
+
+One model serves all rates: a real-valued quality in [1, 8] picks one gain per channel of y.
+The file's integers are made by `latent_coder`, from tables and integers derived from this.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from diffcomp.coding import entropy_parameters
+from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY
+from diffcomp.config import ModelConfig
+from diffcomp.networks.entropy_models import FactorizedPrior, gaussian_bits
+from diffcomp.networks.layers import Conditioning
+from diffcomp.networks.quantization import add_uniform_noise, ste_round
+from diffcomp.networks.transforms import AnalysisTransform, HyperAnalysis
+
+
+class Latents(NamedTuple):
+    y: Array  # [B, H/16, W/16, C]
+    z: Array  # [B, H/64, W/64, D]
+
+
+class Rate(NamedTuple):
+    y_hat: Array  # [B, H/16, W/16, C], straight-through rounded
+    bits_y: Array  # [B], estimated bits of y
+    bits_z: Array  # [B], estimated bits of z
+
+
+class FloatLayers(nn.Module):
+    """`entropy_parameters.Layers` in floats: what training uses, and what export turns integer."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        shapes = entropy_parameters.layer_shapes(
+            self.config.hyper_channels, self.config.coding_width, self.config.latent_channels
+        )
+        zero = nn.initializers.zeros
+        self.convs = {
+            name: nn.Conv(
+                n_out,
+                (side, side),
+                padding=side // 2,
+                kernel_init=zero if name.endswith("head") else nn.initializers.he_normal(),
+            )
+            for name, (side, _, n_out) in shapes.items()
+        }
+
+    def linear(self, name: str, h: Array) -> Array:
+        return self.convs[name](h)
+
+    def activate(self, h: Array) -> Array:
+        return nn.leaky_relu(h, entropy_parameters.SLOPE)
+
+    def first_pass(self, z_hat: Array) -> tuple[Array, Array]:
+        f = entropy_parameters.features(self, z_hat)
+        return f, entropy_parameters.first_pass(self, f)
+
+    def second_pass(self, f: Array, parameters: Array, anchors: Array) -> Array:
+        limit = entropy_parameters.ANCHOR_LIMIT
+        clipped = jnp.clip(anchors, -limit, limit)
+        return entropy_parameters.second_pass(self, f, parameters, clipped)
+
+
+class Hyperprior(nn.Module):
+    """Everything between the image and the bits."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        shape = (self.config.quality_knots, self.config.latent_channels)
+        self.log2_gain = self.param("log2_gain", nn.initializers.zeros, shape)
+        self.conditioning = Conditioning(self.config.condition_width)
+        self.analysis = AnalysisTransform(self.config)
+        self.hyper_analysis = HyperAnalysis(self.config)
+        self.parameters = FloatLayers(self.config)
+        self.prior = FactorizedPrior(self.config.hyper_channels)
+
+    def encode(self, x: Array, quality: Array) -> Latents:
+        """x [B, H, W, 3] in [-1, 1], H and W multiples of 64; quality [B] in [1, 8]."""
+        y = self.analysis(x, self.conditioning((normalized_quality(quality),)))
+        return Latents(y=y, z=self.hyper_analysis(y))
+
+    def encode_linear(self, x: Array) -> Latents:
+        """The same without the residual branch: the codec that training starts from."""
+        y = self.analysis.linear(x)
+        return Latents(y=y, z=self.hyper_analysis(y))
+
+    def step(self, quality: Array) -> Array:
+        """Quantisation step of each channel of y: [B] -> [B, C]."""
+        return jnp.exp2(-interpolate_knots(self.log2_gain, quality))
+
+    def rate(self, latents: Latents, quality: Array) -> Rate:
+        """Rounds y and z and estimates the bits of the integers, as a file would hold them."""
+        return self._rate(latents, quality, ste_round(latents.z))
+
+    def noisy_rate(self, latents: Latents, quality: Array, key: Array) -> Rate:
+        """The same with noise in place of rounding in the bits of z, for training.
+
+        The bits of y are those of rounded values, with straight-through gradients: most elements
+        of y are all but certain to be 0, and noise would charge each of them 1/8 of a bit.
+        """
+        return self._rate(latents, quality, add_uniform_noise(latents.z, key))
+
+    def _rate(self, latents: Latents, quality: Array, z_observed: Array) -> Rate:
+        y, z = latents
+        bits_z = self.prior(z_observed)
+        f, parameters = self.parameters.first_pass(ste_round(z))
+        step = self.step(quality)[:, None, None, :]
+        even = jnp.asarray(entropy_parameters.anchor_mask(y.shape[1], y.shape[2]))
+
+        anchors = jnp.where(even, _quantize(y, parameters, step)[0], 0.0)
+        refined = self.parameters.second_pass(f, parameters, anchors)
+        y_hat, bits_y = _quantize(y, jnp.where(even, parameters, refined), step)
+        return Rate(y_hat=y_hat, bits_y=sum_per_image(bits_y), bits_z=sum_per_image(bits_z))
+
+
+def _quantize(y: Array, parameters: Array, step: Array) -> tuple[Array, Array]:
+    """y_hat, with straight-through gradients, and the bits of its symbols, both like y."""
+    mean, log2_scale = jnp.split(parameters, 2, axis=-1)
+    scale = jnp.exp2(log2_scale) / step
+    symbols = ste_round((y - mean) / step)
+    return mean + step * symbols, gaussian_bits(symbols, scale)
+
+
+def sum_per_image(bits: Array) -> Array:
+    """Bits [B, h, w, C] -> [B]."""
+    return jnp.sum(bits, axis=(1, 2, 3))
+
+
+def normalized_quality(quality: Array) -> Array:
+    """Quality in [1, 8] -> [0, 1]."""
+    return (quality - MIN_QUALITY) / (MAX_QUALITY - MIN_QUALITY)
+
+
+def interpolate_knots(knots: Any, quality: Any) -> Any:
+    """Linear interpolation of knots [K, C], spread evenly over [1, 8], at quality [B] -> [B, C].
+
+    Piecewise-linear weights, max(0, 1 - |position - k|), so it works alike for both array kinds.
+    """
+    count = knots.shape[0]
+    position = normalized_quality(quality) * (count - 1)
+    weights = 1 - abs(position[:, None] - jnp.arange(count)[None, :])
+    return jnp.maximum(weights, 0.0) @ knots
