@@ -6,5 +6,5 @@
     where the base model starts                karhunen_loeve.py
     stop and go on                             checkpoint.py (checkpoint_reader, checkpoint_scores)
     real files of the weights so far           validation.py
-    logs                                       run_metrics.py
+    logs                                       run_metrics.py, metric_writers.py
 """

@@ -21,7 +21,7 @@ from diffcomp.export import exported_model
 from diffcomp.networks.model import FlatParams, init_params, param_shapes
 from diffcomp.networks.pixels import to_float
 from diffcomp.published.config import CdcConfig
-from diffcomp.training import karhunen_loeve, run_metrics, sharding
+from diffcomp.training import karhunen_loeve, metric_writers, run_metrics, sharding
 from diffcomp.training.checkpoint import Checkpoints, Position
 from diffcomp.training.train_step import TrainState, make_train_step, start_stage_on, state_form
 from diffcomp.training.validation import Validation
@@ -75,7 +75,7 @@ class _Run:
         self._slots = CropSlots(config.data)
         self._validation = Validation(config, workdir) if jax.process_index() == 0 else None
         self._checkpoints = Checkpoints(workdir, config)
-        self._writer = run_metrics.make_writer(workdir)
+        self._writer = metric_writers.make_writer(workdir)
         self._stop_requested = False
         self._saved = time.monotonic()
         # Of several processes some may see the signal a step later: there JAX makes them agree.
@@ -104,7 +104,6 @@ class _Run:
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
         self._checkpoints.close()
-        self._writer.flush()
         self._writer.close()
 
     def stages(self) -> TrainState:

@@ -12,7 +12,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from clu.metric_writers import MetricWriter
 from etils import epath
 from PIL import Image
 
@@ -27,6 +26,7 @@ from diffcomp.networks.pixels import to_float
 from diffcomp.networks.transforms import Z_STRIDE
 from diffcomp.published.config import CdcConfig, CdcLossConfig
 from diffcomp.training.losses import lmbda
+from diffcomp.training.metric_writers import MetricWriter
 
 log = logging.getLogger(__name__)
 
