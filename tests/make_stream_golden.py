@@ -5,14 +5,18 @@ TensorFlow Compression's: `make venv-tfc`, then `.venv-tfc/bin/python tests/make
 """
 
 import json
+import os
 from importlib.metadata import version
 
 import golden_streams
+
+from diffcomp.coding.range_coder import IMPLEMENTATION_VARIABLE
 
 PACKAGES = ("jax", "numpy", "tensorflow-compression-ops")
 
 
 def main() -> None:
+    os.environ[IMPLEMENTATION_VARIABLE] = "tfc"
     golden_streams.FOLDER.mkdir(exist_ok=True)
     for name, (model, quality) in golden_streams.CASES.items():
         data = golden_streams.codec(model).compress(golden_streams.image(), quality)
