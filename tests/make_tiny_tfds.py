@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from small_photos import image
 
@@ -15,12 +16,19 @@ def prepare_tiny_photos(folder: Path, file_format: str = "array_record") -> Path
 
     photos: `image`, 40 x 56, blue = index, but number 3 is cut off, 5 is 20 x 56, 6 is grey.
     pairs: `lr` and `hr`, like div2k. maps: `map`, of classes, then `photo` and `other`. numbers:
-    no image.
+    no image. Skips the test where TFDS or TensorFlow is missing.
     """
+    for package in ("tensorflow_datasets", "tensorflow"):
+        need_for_tfds(package)
     builder = _builder()
     for config in builder.builder_configs:
         builder(data_dir=folder, config=config, file_format=file_format).download_and_prepare()
     return folder
+
+
+def need_for_tfds(package: str) -> None:
+    """Skips the test without the package."""
+    pytest.importorskip(package, reason=f"{package} comes with requirements-tfc.lock only")
 
 
 def _builder() -> type:

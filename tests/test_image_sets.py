@@ -1,7 +1,10 @@
 """Images to measure: files, folders, TensorFlow Datasets, and their names."""
 
+import sys
+
 import numpy as np
 import pytest
+from make_tiny_tfds import need_for_tfds
 from PIL import Image
 
 from diffcomp.evaluation.image_sets import NamedImage, open_images
@@ -73,7 +76,14 @@ def test_data_sets_of_tfds(tiny_tfds, monkeypatch):
         np.testing.assert_array_equal(image.pixels, found[image.name])
 
 
+def test_without_tfds_a_protocol_still_says_where_its_images_are(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match=r"brings it\. Or give a folder\. Get https://clic"):
+        open_images([], PROTOCOLS["clic"])
+
+
 def test_a_data_set_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    need_for_tfds("tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(ValueError, match=r"is not prepared.* Or give a folder. Get https://clic"):
         open_images([], PROTOCOLS["clic"])

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from make_tiny_tfds import COUNT, prepare_tiny_photos
+from make_tiny_tfds import COUNT, need_for_tfds, prepare_tiny_photos
 from small_photos import image, write
 
 from diffcomp.data.image_sources import FolderImages, TfdsImages, open_sources, validation_images
@@ -113,6 +113,7 @@ def test_the_feature_is_hr_or_else_the_first_image_that_is_no_map(tiny_tfds, con
     "name", ["div2k/bicubic_x2/train", "clic/train", "imagenet2012/validation"]
 )
 def test_public_data_sets_have_the_feature(name):
+    need_for_tfds("tensorflow")
     import tensorflow_datasets as tfds
 
     with tfds.testing.mock_data(num_examples=2):
@@ -168,6 +169,7 @@ def test_records_without_random_access_are_refused_with_a_command_that_works(tmp
 
 
 def test_the_advised_command_is_one_line_of_python(tmp_path):
+    need_for_tfds("tensorflow_datasets")
     with pytest.raises(ValueError, match="is not prepared") as caught:
         TfdsImages("coco/2017/train", str(tmp_path))
     program = str(caught.value).split('python -c "')[1].rstrip('"')
@@ -182,6 +184,24 @@ def test_folders_load_no_tfds(photos):
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout == "False\n", run.stderr
+
+
+def test_tfds_pictures_are_read_without_tensorflow(tiny_tfds):
+    program = (
+        "import sys; from diffcomp.data.image_sources import open_sources;"
+        f"print(open_sources('tfds:tiny_photos/pairs/train', {str(tiny_tfds)!r})[0].read(1).shape);"
+        "print('tensorflow' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout == "(40, 56, 3)\nFalse\n", run.stderr
+
+
+def test_without_tfds_its_sources_are_refused_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(
+        ImportError, match=r"tfds: sources need .* pip install 'diffcomp\[tfds\]' brings it\."
+    ):
+        open_sources("tfds:tiny_photos/pairs/train")
 
 
 def test_validation_images_are_the_first_ones_of_all_sources(photos, tiny_tfds):

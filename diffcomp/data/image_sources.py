@@ -20,6 +20,8 @@ from diffcomp.files.atomic_file import errors_name
 from diffcomp.files.image_file import ImageError, decode_image, read_image
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import tensorflow_datasets as tfds
 
 IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -74,12 +76,11 @@ class TfdsImages:
     The records are read at random and stay encoded until a picture is drawn.
 
     Raises ValueError for a data set, configuration, version or split that is unknown, a data set
-    that is not prepared as array_record, and one without images.
+    that is not prepared as array_record, and one without images; ImportError without TFDS.
     """
 
     def __init__(self, place: str, tfds_dir: str = ""):
-        import tensorflow_datasets as tfds  # takes a second, and few need it
-
+        tfds = _tfds()
         self._place = place
         data_set, _, split = place.rpartition("/")
         # Not left to TFDS, which looks at the variable once, when it is imported.
@@ -152,9 +153,20 @@ def _open_source(text: str, tfds_dir: str) -> ImageSource:
     )
 
 
-def _tfds_builder(data_set: str, tfds_dir: str | None) -> "tfds.core.DatasetBuilder":
-    import tensorflow_datasets as tfds
+def _tfds() -> "ModuleType":
+    """Imported late: it takes a second, and few need it. Reading needs no TensorFlow."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            "tfds: sources need the package tensorflow-datasets;"
+            " pip install 'diffcomp[tfds]' brings it."
+        ) from error
+    return tfds
 
+
+def _tfds_builder(data_set: str, tfds_dir: str | None) -> "tfds.core.DatasetBuilder":
+    tfds = _tfds()
     try:
         return tfds.builder(data_set, data_dir=tfds_dir)
     except tfds.core.DatasetNotFoundError as error:
@@ -171,8 +183,7 @@ def _tfds_builder(data_set: str, tfds_dir: str | None) -> "tfds.core.DatasetBuil
 
 
 def _image_feature(data_set: str, features: "tfds.features.FeaturesDict") -> str:
-    import tensorflow_datasets as tfds
-
+    tfds = _tfds()
     images = [
         name
         for name, feature in features.items()
@@ -190,8 +201,7 @@ def _tfds_records(
     data_set: str, split: str, builder: "tfds.core.DatasetBuilder"
 ) -> "tfds.core.data_sources.base.DataSource":
     """Index -> the serialized example, as bytes."""
-    import tensorflow_datasets as tfds
-
+    tfds = _tfds()
     try:
         source = builder.as_data_source(
             split,

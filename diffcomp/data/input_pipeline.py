@@ -15,6 +15,7 @@ from typing import Any
 
 import grain.python as grain
 import numpy as np
+from absl import flags
 from PIL import Image
 
 from diffcomp.data.crop_slots import CropSlots, Fault
@@ -87,6 +88,9 @@ class CropDataset:
         ahead = BATCHES_AHEAD * max(1, config.threads)
         made = self._dataset[start:].to_iter_dataset(grain.ReadOptions(config.threads, ahead))
         if config.workers:
+            # Grain reads flags of its own here, which a program without absl's `app` never parsed.
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()
             options = grain.MultiprocessingOptions(config.workers, BATCHES_AHEAD)
             made = made.mp_prefetch(options, _follow_parent)
         for batch in made:

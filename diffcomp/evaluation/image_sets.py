@@ -60,7 +60,8 @@ def open_images(sources: Sequence[str], protocol: Protocol) -> ImageSet:
     """The images of files, folders (with their sub-folders) and `tfds:NAME/SPLIT`.
 
     No source stands for the protocol's own data set in TFDS. Raises ImageError for a path that
-    does not exist, ValueError if there is no image or a data set cannot be read.
+    does not exist, ValueError if there is no image or a data set cannot be read, ImportError for a
+    data set without TFDS.
     """
     hint = f" Get {protocol.where}" if protocol.where else ""
     if not sources and not protocol.source:
@@ -85,8 +86,8 @@ def _open_tfds(place: str, hint: str) -> TfdsImages:
         raise ValueError(f"source is {TFDS}{place}; it must be of the form {TFDS}NAME/SPLIT.")
     try:
         return TfdsImages(place)
-    except ValueError as error:
-        raise ValueError(f"{error}{hint and ' Or give a folder.'}{hint}") from error
+    except (ValueError, ImportError) as error:
+        raise type(error)(f"{error}{hint and ' Or give a folder.'}{hint}") from error
 
 
 def _name(paths: list[Path]) -> dict[str, Path]:
