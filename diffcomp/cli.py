@@ -13,7 +13,10 @@ from pathlib import Path
 
 from diffcomp import __version__
 from diffcomp.coding.bitstream import MAX_PIXELS, BitstreamError
+from diffcomp.coding.file_info import file_info
 from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
+from diffcomp.decode_settings import DecodeSettings
+from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
 from diffcomp.files import atomic_file, color_conversion, image_file
 from diffcomp.files.atomic_file import FileError
 
@@ -59,15 +62,12 @@ def decompress(args: argparse.Namespace) -> None:
     atomic_file.check_target(output, args.force)
     image_file.image_format(output)
     data = atomic_file.read_bytes(args.input, LARGEST_FILE)
-    given = {name: getattr(args, name) for name in ("steps", "gamma", "eta", "realism", "seed")}
-    settings = {name: value for name, value in given.items() if value is not None}
-    from diffcomp import codec
-
     with _named(args.input):
-        info = codec.file_info(data)
-        codec.check_settings(codec.DecodeSettings(**settings))
+        info = file_info(data)
+        settings = DecodeSettings(args.steps, args.gamma, args.eta, args.realism, args.seed)
+        settings.checked()
         with _progress(args, f"decompressing {info.width} x {info.height}"):
-            pixels = _codec(args).decompress(data, **settings)
+            pixels = _codec(args).decode(data, settings)
     image_file.write_image(output, pixels, args.force)
     _say(args, f"{output}: {info.width} x {info.height}")
 
@@ -75,13 +75,11 @@ def decompress(args: argparse.Namespace) -> None:
 def info(args: argparse.Namespace) -> None:
     """Prints what a .dfc file says of itself."""
     data = atomic_file.read_bytes(args.input, LARGEST_FILE)
-    from diffcomp import codec
-
     with _named(args.input):
-        found = codec.file_info(data)
+        found = file_info(data)
     pixels = found.width * found.height
     print(f"size      {found.width} x {found.height} pixels")
-    print(f"model     {codec.model_names().get(found.fingerprint, 'unknown')}", end="")
+    print(f"model     {model_names().get(found.fingerprint, 'unknown')}", end="")
     print(f" (fingerprint {found.fingerprint:08x})")
     print(f"quality   {'one rate' if found.quality is None else f'{found.quality:g}'}")
     for name in ("header", "z", "y"):
@@ -106,12 +104,16 @@ def import_cdc(args: argparse.Namespace) -> None:
 
 def _published_config(path: str):  # noqa: ANN202
     """The `model` of a configuration file; ValueError unless it is of the published networks."""
-    from diffcomp.config import Config, from_mapping
+    from diffcomp.config import from_mapping
     from diffcomp.published.config import CdcConfig
+    from diffcomp.training.config import Config
 
     config = from_mapping(Config, runpy.run_path(path)["get_config"]()).model
-    if not isinstance(config, CdcConfig):
-        raise ValueError(f"{path} has architecture {config.ARCHITECTURE!r}; it must be 'cdc'.")
+    if config.ARCHITECTURE != CdcConfig.ARCHITECTURE:
+        raise ValueError(
+            f"{path} has architecture {config.ARCHITECTURE!r}; it must be"
+            f" {CdcConfig.ARCHITECTURE!r}."
+        )
     return config
 
 
@@ -174,7 +176,9 @@ def _command(commands, name, run, text) -> argparse.ArgumentParser:  # noqa: ANN
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", default="base", help="shipped model or folder of an exported one (default: base)"
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"shipped model or folder of an exported one (default: {DEFAULT_MODEL})",
     )
     command.add_argument("--force", action="store_true", help="overwrite an existing output")
     _add_quiet(command)

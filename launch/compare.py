@@ -16,7 +16,8 @@ from PIL import Image
 
 from diffcomp import codec
 from diffcomp.distances.distortion import bpp, psnr
-from diffcomp.distances.lpips import load_lpips, lpips
+from diffcomp.distances.lpips import lpips
+from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.files import image_file
 from diffcomp.networks.pixels import to_float
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_model import MODEL, codec, image
 
-from diffcomp.evaluation.coders import fingerprint, model_coders
+from diffcomp.evaluation.coders import model_coders, weights_crc
 from diffcomp.export import exported_model
 from diffcomp.export.published_import import import_cdc
 
@@ -65,9 +65,9 @@ def test_settings_out_of_range_are_refused(quality, options, text):
 def test_fingerprints_tell_names_and_values_apart():
     params = {"a": np.zeros(3, np.float32), "b": np.ones(2, np.float32)}
     same = {"b": np.ones(2, np.float32), "a": np.zeros(3, np.float32)}
-    assert fingerprint(params) == fingerprint(same)
-    assert fingerprint(params) != fingerprint(params | {"b": np.float32([1, 1.001])})
-    assert fingerprint(params) != fingerprint({"a": params["a"], "c": params["b"]})
+    assert weights_crc(params) == weights_crc(same)
+    assert weights_crc(params) != weights_crc(params | {"b": np.float32([1, 1.001])})
+    assert weights_crc(params) != weights_crc({"a": params["a"], "c": params["b"]})
 
 
 def test_a_model_of_one_rate_is_one_coder_without_quality_and_realism(tmp_path):

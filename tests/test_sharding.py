@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from diffcomp.config import MeshConfig
 from diffcomp.training import sharding
+from diffcomp.training.config import MeshConfig
 
 PROGRAM = Path(__file__).parent / "mesh_program.py"
 ROOT = Path(__file__).resolve().parents[1]

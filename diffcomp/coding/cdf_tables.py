@@ -34,6 +34,8 @@ ESCAPE_HEADER_BITS = 6
 # is 2**-11 at scale 256, 2**-14 at 40, and less for smaller scales. With 2**-14 for all, the
 # length exceeds the entropy by less than 0.0004 bit a symbol up to scale 45 and by 0.005 of 10
 # bits at 256, and there is room for latents whose tails are heavier than a Gaussian's.
+# Deviation of y in quantisation steps below which a finer scale saves nothing.
+SMALLEST_SCALE = 0.11
 GAUSSIAN_TAIL_MASS = 2.0**-14
 
 
@@ -170,7 +172,9 @@ def tables_from_pmfs(pmfs: Sequence[np.ndarray], offsets: Sequence[int]) -> CdfT
     return CdfTables(np.concatenate(rows).astype(np.int32), np.asarray(offsets, np.int32))
 
 
-def gaussian_scales(count: int = 64, smallest: float = 0.11, largest: float = 256.0) -> np.ndarray:
+def gaussian_scales(
+    count: int = 64, smallest: float = SMALLEST_SCALE, largest: float = 256.0
+) -> np.ndarray:
     """Returns `count` scales, evenly spaced in their logarithm, float64 [count].
 
     The defaults are those of Balle et al., "Variational image compression with a scale

@@ -8,7 +8,7 @@ that shows. Errors that know no grid are as often alike in two neighbours as the
 import jax.numpy as jnp
 from jax import Array
 
-from diffcomp.networks.transforms import Y_STRIDE
+from diffcomp.coding.grid import Y_STRIDE
 
 FLAT_VARIANCE = 16.0  # squared grey levels: at this variance of x a cell counts half
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from diffcomp import codec
 from diffcomp.coding.quality import quality_to_code
-from diffcomp.networks.transforms import Z_STRIDE
-from diffcomp.published.config import CdcConfig
+from diffcomp.decode_settings import DecodeSettings
 
 Encode = Callable[[np.ndarray, float | None], bytes]
 Decode = Callable[[bytes], np.ndarray]
@@ -61,7 +60,7 @@ def model_coders(
     Raises ModelError for a model that cannot be read, ValueError for an option out of its range.
     """
     loaded = codec.load(model)
-    if isinstance(loaded.model.config, CdcConfig):
+    if loaded.one_rate:
         qualities, realisms = (None,), ()
     for quality in qualities:
         if quality is not None:
@@ -69,7 +68,7 @@ def model_coders(
     given = {"realism": realisms, "steps": steps, "gamma": gammas}
     given = {option: values for option, values in given.items() if values}
     compared = [option for option in ("steps", "gamma") if len(given.get(option, ())) > 1]
-    weights = fingerprint(loaded.model.params)  # of all of them: once, not per coder
+    weights = weights_crc(loaded.model.params)  # of all of them: once, not per coder
     coders = []
     for values in itertools.product(*given.values()):
         options = dict(zip(given, values, strict=True))
@@ -77,7 +76,8 @@ def model_coders(
         if options.get("realism", 1) != 1:
             name += f" r={options['realism']:g}"
         name += "".join(f" {option}={options[option]:g}" for option in compared)
-        coders.append(_model_coder(loaded, weights, name, qualities, options | {"seed": seed}))
+        settings = DecodeSettings(**options, seed=seed)
+        coders.append(_model_coder(loaded, weights, name, qualities, settings))
     return coders
 
 
@@ -86,37 +86,25 @@ def _model_coder(
     weights: int,
     name: str,
     qualities: Sequence[float | None],
-    options: dict[str, float],
+    settings: DecodeSettings,
 ) -> Coder:
-    settings = loaded.decode_settings(**options)._asdict()
+    filled = vars(loaded.decode_settings(settings))
     coding = loaded.model.coder.fingerprint
-    if isinstance(loaded.model.config, CdcConfig):
-        settings.pop("realism")
-    stated = ", ".join(f"{option} {value:g}" for option, value in settings.items())
+    options = [name for name in filled if name != "realism" or not loaded.one_rate]
+    stated = ", ".join(f"{option} {filled[option]:g}" for option in options)
     return Coder(
         name=name,
         settings=f"coding part {coding:08x}, weights {weights:08x}, {stated}",
         qualities=tuple(qualities),
         encode=loaded.compress,
-        decode=lambda data: loaded.decompress(data, **options),
+        decode=lambda data: loaded.decode(data, settings),
         suffix=".dfc",
         is_model=True,
-        program=_program(loaded),
+        program=lambda height, width: (loaded.padded_side(height), loaded.padded_side(width)),
     )
 
 
-def _program(loaded: codec.Codec) -> Callable[[int, int], tuple[int, int]]:
-    """Height and width -> those that are computed with: sizes that share them share a program."""
-
-    def whole_blocks(side: int) -> int:
-        return -(-side // Z_STRIDE)
-
-    one_rate = isinstance(loaded.model.config, CdcConfig)
-    padded = whole_blocks if one_rate else codec.bucket
-    return lambda height, width: (padded(height), padded(width))
-
-
-def fingerprint(params: dict) -> int:
+def weights_crc(params: dict) -> int:
     """CRC-32 of the weights: the coding part's fingerprint says nothing of the decoder's floats."""
     crc = 0
     for path in sorted(params):

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffcomp.distances.dists import dists_distance, dists_features, load_dists
-from diffcomp.distances.lpips import Features, load_lpips, lpips_distance, lpips_features
+from diffcomp.distances.lpips import Features, lpips_distance, lpips_features
+from diffcomp.distances.lpips_weights import load_lpips
 
 _lpips_features = jax.jit(lpips_features)
 _lpips_distance = jax.jit(lpips_distance)

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import linalg
 
-from diffcomp.distances.lpips import LpipsWeights, load_lpips, vgg_features
+from diffcomp.distances.lpips import vgg_features
+from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
 from diffcomp.evaluation.metrics.inception import NUM_FEATURES, inception_features
 from diffcomp.evaluation.metrics.inception_weights import load_inception
 from diffcomp.evaluation.metrics.patches import patches_of

@@ -7,28 +7,29 @@ parameters.
 """
 
 import contextlib
-import re
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
-from diffcomp.published.layers import Conv, UpConv
+from diffcomp.params import Params, under
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-FLOAT32 = re.compile(
-    r"(^|/)(parameters|prior|medians|hyper_analysis|hyper_synthesis|log2_gain|basis|offset"
-    r"|time_hidden|time_out)(/|$)"
-)
 
 
-def cast_params(params: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """Parameters by path, the networks' in `dtype`; ValueError for one that is not in DTYPES."""
+def check_dtype(dtype: str) -> None:
+    """Raises ValueError for a name that is not in DTYPES."""
     if dtype not in DTYPES:
         raise ValueError(f"compute_dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
+
+
+def cast_params(params: Params, dtype: str, float32: tuple[str, ...]) -> Params:
+    """Parameters in `dtype`, but for those under a prefix of `float32`; raises as `check_dtype`."""
+    check_dtype(dtype)
     return {
-        path: value if FLOAT32.search(path) else value.astype(DTYPES[dtype])
+        path: value if under(path, float32) else value.astype(DTYPES[dtype])
         for path, value in params.items()
     }
 
@@ -41,11 +42,8 @@ def layers_follow_params() -> contextlib.AbstractContextManager:
 def _cast_input(
     call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext
 ) -> Any:
-    module = context.module
-    if isinstance(module, (nn.Conv, nn.Dense, Conv, UpConv)) and context.method_name in (
-        "__call__",
-        "part",
-    ):
-        kernel = module.variables["params"]["kernel"]
+    # Whatever the family calls its convolutions: a layer is a module that has a kernel of its own.
+    kernel = context.module.variables.get("params", {}).get("kernel")
+    if isinstance(kernel, jax.Array) and context.method_name in ("__call__", "part"):
         args = (args[0].astype(kernel.dtype), *args[1:])
     return call(*args, **kwargs)
