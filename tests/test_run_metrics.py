@@ -3,13 +3,12 @@ import logging
 import math
 
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from test_optimizer import stage
 
 from diffcomp.data.input_pipeline import WaitTimer
 from diffcomp.objectives.base import noise_level_terms
-from diffcomp.training.run_metrics import CsvWriter, Window, psnr_by_noise_level
+from diffcomp.training.run_metrics import Window, psnr_by_noise_level
 
 
 def window(**changes):
@@ -53,15 +52,3 @@ def test_psnr_by_noise_level_is_that_of_the_mean_error_of_its_images():
     assert found.keys() == {f"psnr_x0_t{k}" for k in expected}
     for k, error in expected.items():
         assert found[f"psnr_x0_t{k}"] == pytest.approx(10 * math.log10(255**2 / error), rel=1e-5)
-
-
-def test_rows_of_the_csv_file(tmp_path):
-    writer = CsvWriter(tmp_path / "metrics.csv")
-    writer.write_scalars(3, {"joint/loss": 0.5, "validation/q4/bpp": np.float32(0.25)})
-    writer.write_scalars(4, {"joint/loss": 0.125})
-    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
-        "step,stage,name,value",
-        "3,joint,loss,0.5",
-        "3,validation,q4/bpp,0.25",
-        "4,joint,loss,0.125",
-    ]

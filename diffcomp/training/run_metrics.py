@@ -1,52 +1,19 @@
-"""What a training run writes down: means of its metrics, speed, and a line with the time left."""
+"""What a training run writes down: means of its metrics, speed, and a line with the time left.
 
-import csv
-import io
+Where it goes is a matter of `metric_writers`.
+"""
+
 import logging
 import math
 import time
-from collections.abc import Mapping
 
 import jax
-from clu import metric_writers
-from etils import epath
 
 from diffcomp.data.input_pipeline import WaitTimer
 from diffcomp.objectives.base import NOISE_LEVELS
 from diffcomp.training.config import StageConfig
 
 log = logging.getLogger(__name__)
-
-
-def make_writer(workdir: epath.Path) -> metric_writers.MetricWriter:
-    """TensorBoard events and `metrics.csv` in the workdir; nothing but in the first process."""
-    if jax.process_index() > 0:
-        return metric_writers.MultiWriter([])
-    return metric_writers.AsyncMultiWriter(
-        [metric_writers.SummaryWriter(str(workdir)), CsvWriter(workdir / "metrics.csv")]
-    )
-
-
-class CsvWriter(metric_writers.MultiWriter):
-    """Appends scalars to a CSV file, one a row: step, stage, name, value; drops all else.
-
-    A scalar is called "stage/name"; the stage of validation is "validation". Steps repeated after
-    a crash are repeated here: the later row holds.
-    """
-
-    def __init__(self, path: epath.Path):
-        super().__init__([])
-        self._path = path
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        rows = io.StringIO()
-        writer = csv.writer(rows)
-        if not self._path.exists():
-            writer.writerow(("step", "stage", "name", "value"))
-        for name, value in scalars.items():
-            writer.writerow((step, *name.split("/", maxsplit=1), f"{value:.6g}"))
-        with self._path.open("a") as file:
-            file.write(rows.getvalue())
 
 
 class Window:

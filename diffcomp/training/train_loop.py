@@ -17,7 +17,7 @@ from diffcomp.config import to_dict
 from diffcomp.data.crop_slots import CropSlots
 from diffcomp.data.input_pipeline import CropDataset, WaitTimer
 from diffcomp.params import Params
-from diffcomp.training import run_metrics, sharding
+from diffcomp.training import metric_writers, run_metrics, sharding
 from diffcomp.training.checkpoint import Checkpoints, Position
 from diffcomp.training.config import Config, StageConfig
 from diffcomp.training.initial_params import initial_params
@@ -77,7 +77,7 @@ class _Run:
         self._slots = CropSlots(config.data)
         self._validation = Validation(config, workdir) if jax.process_index() == 0 else None
         self._checkpoints = Checkpoints(workdir, config)
-        self._writer = run_metrics.make_writer(workdir)
+        self._writer = metric_writers.make_writer(workdir)
         self._stop_requested = False
         self._saved = time.monotonic()
         # Of several processes some may see the signal a step later: there JAX makes them agree.
@@ -106,7 +106,6 @@ class _Run:
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
         self._checkpoints.close()
-        self._writer.flush()
         self._writer.close()
 
     def stages(self) -> TrainState:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from clu.metric_writers import MetricWriter
 from etils import epath
 from PIL import Image
 
@@ -29,6 +28,7 @@ from diffcomp.export import exported_model
 from diffcomp.networks.pixels import to_float
 from diffcomp.params import Params
 from diffcomp.training.config import Config
+from diffcomp.training.metric_writers import MetricWriter
 
 log = logging.getLogger(__name__)
 

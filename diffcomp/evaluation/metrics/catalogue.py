@@ -50,8 +50,8 @@ def _of_batches(
 
 _ALL = (
     Metric("psnr", "PSNR (dB)", _of_batches(distortion.psnr), True, math.inf, 1),
-    Metric("ssim", "SSIM", ssim, True, 1.0, 11),
-    Metric("ms_ssim", "MS-SSIM", ms_ssim, True, 1.0, 161),
+    Metric("ssim", "SSIM", _of_batches(ssim), True, 1.0, 11),
+    Metric("ms_ssim", "MS-SSIM", _of_batches(ms_ssim), True, 1.0, 161),
     Metric("cw_ssim", "CW-SSIM", _of_batches(cw_ssim), True, 1.0, 64),
     Metric("fsim", "FSIMc", _of_batches(fsim), True, 1.0, 48),
     Metric("vsi", "VSI", _of_batches(vsi), True, 1.0, 16),

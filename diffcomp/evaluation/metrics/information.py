@@ -1,9 +1,8 @@
 """VIF, the share of the reference's information that is left in an image."""
 
 import numpy as np
-from scipy import ndimage
 
-from diffcomp.evaluation.metrics.planes import luma
+from diffcomp.evaluation.metrics.planes import filter_inside, gaussian_window, luma
 
 _NOISE = 2.0  # variance of the noise in the eye, in squared levels of 0 to 255
 _TINY = 1e-8  # a variance below which a window counts as flat
@@ -34,9 +33,10 @@ def vif(image: np.ndarray, reference: np.ndarray) -> float:
     x, y = luma(image), luma(reference)
     kept = total = 0.0
     for scale in range(_SCALES):
-        window = _gaussian(2 ** (_SCALES - scale) + 1)
+        size = 2 ** (_SCALES - scale) + 1
+        window = gaussian_window(size, size / 5)
         if scale > 0:
-            x, y = (_filter(each, window)[::2, ::2] for each in (x, y))
+            x, y = (filter_inside(each, window)[::2, ::2] for each in (x, y))
         kept_here, total_here = _information(x, y, window)
         kept += kept_here
         total += total_here
@@ -45,10 +45,10 @@ def vif(image: np.ndarray, reference: np.ndarray) -> float:
 
 def _information(x: np.ndarray, y: np.ndarray, window: np.ndarray) -> tuple[float, float]:
     """Information kept in `x` of the reference `y`, and that of `y`, in units of log 10."""
-    mean_x, mean_y = _filter(x, window), _filter(y, window)
-    variance_x = np.maximum(_filter(x * x, window) - mean_x**2, 0)
-    variance_y = np.maximum(_filter(y * y, window) - mean_y**2, 0)
-    covariance = _filter(x * y, window) - mean_x * mean_y
+    mean_x, mean_y = filter_inside(x, window), filter_inside(y, window)
+    variance_x = np.maximum(filter_inside(x * x, window) - mean_x**2, 0)
+    variance_y = np.maximum(filter_inside(y * y, window) - mean_y**2, 0)
+    covariance = filter_inside(x * y, window) - mean_x * mean_y
     gain = covariance / (variance_y + _TINY)
     noise = variance_x - gain * covariance
     # Without contrast in either image, and with a negative gain, nothing is kept: what `x` has is
@@ -58,17 +58,3 @@ def _information(x: np.ndarray, y: np.ndarray, window: np.ndarray) -> tuple[floa
     variance_y = np.where(variance_y < _TINY, 0, variance_y)
     kept = np.log10(1 + gain**2 * variance_y / (np.maximum(noise, _TINY) + _NOISE))
     return float(kept.sum()), float(np.log10(1 + variance_y / _NOISE).sum())
-
-
-def _gaussian(size: int) -> np.ndarray:
-    away = np.arange(size) - size // 2
-    weights = np.exp(-(away**2) / (2 * (size / 5) ** 2))
-    return weights / weights.sum()
-
-
-def _filter(plane: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Filtered by `window` in both directions, wherever it lies inside the plane."""
-    margin = len(window) // 2
-    for axis in (0, 1):
-        plane = ndimage.correlate1d(plane, window, axis)
-    return plane[margin:-margin, margin:-margin]

@@ -1,7 +1,8 @@
 """Planes of a color image, and the few operations on them that several metrics share.
 
 A plane is float64 [H, W] on the scale from 0 to 255. Filters take the image as surrounded by
-zeros, as MATLAB's `conv2` does, in which the metrics' authors published them.
+zeros, as MATLAB's `conv2` does, in which the metrics' authors published them; all but
+`filter_inside`.
 """
 
 import math
@@ -63,6 +64,21 @@ def gradient_magnitude(plane: np.ndarray, smoothing: tuple[float, float, float])
         difference = ndimage.correlate1d(plane, (-1, 0, 1), axis, mode="constant")
         squares += ndimage.correlate1d(difference, smoothing, 1 - axis, mode="constant") ** 2
     return np.sqrt(squares)
+
+
+def gaussian_window(size: int, deviation: float) -> np.ndarray:
+    """Weights of a Gaussian around the middle of `size` pixels, float64 [size], adding up to 1."""
+    away = np.arange(size) - size // 2
+    weights = np.exp(-(away**2) / (2 * deviation**2))
+    return weights / weights.sum()
+
+
+def filter_inside(plane: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Filtered by `window` in both directions, only where it lies inside: [H - size + 1, ...]."""
+    margin = len(window) // 2
+    for axis in (0, 1):
+        plane = ndimage.correlate1d(plane, window, axis)
+    return plane[margin:-margin, margin:-margin]
 
 
 def similarity(a: np.ndarray, b: np.ndarray, constant: float) -> np.ndarray:

@@ -1,16 +1,22 @@
-"""SSIM and MS-SSIM, by TensorFlow's implementation, which the literature on compression uses.
+"""SSIM and MS-SSIM, as TensorFlow defines them, which the literature on compression uses.
 
-TensorFlow is imported at the first use: it takes seconds, and the other metrics do without it.
+`tf.image.ssim` and `tf.image.ssim_multiscale` compute the same in float32; here it is float64.
 """
 
-from collections.abc import Callable
+import math
 
 import numpy as np
 
-PEAK = 255.0  # largest value of a uint8 channel
+from diffcomp.evaluation.metrics.planes import filter_inside, gaussian_window, similarity
+
+_WINDOW = gaussian_window(11, deviation=1.5)
+_MEANS = (0.01 * 255) ** 2  # steadies the comparison of means where both are dark
+_VARIANCES = (0.03 * 255) ** 2  # and that of variances where both are flat
+# What the contrasts of each scale weigh, the finest first; the last one's with its luminance.
+_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
-def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
+def ssim(image: np.ndarray, reference: np.ndarray) -> float:
     """Structural similarity: local means, contrasts and correlation compared; higher is better.
 
     The mean over positions of ((2 m n + c1) (2 s_xy + c2)) / ((m^2 + n^2 + c1) (s_x + s_y + c2)),
@@ -24,41 +30,64 @@ def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
     structural similarity", IEEE Transactions on Image Processing 13(4), 2004, equation 13.
 
     Args:
-      images, references: uint8 [B, H, W, 3], both sides at least 11.
+      image, reference: uint8 [H, W, 3], both sides at least 11.
 
     Returns:
-      float64 [B] in [-1, 1]; 1 for identical images.
+      A number in [-1, 1]; 1 for identical images.
     """
-    import tensorflow as tf
-
-    return _one_by_one(tf.image.ssim, images, references)
+    return float(np.mean([_compare(x, y)[0] for x, y in _channels(image, reference)]))
 
 
-def ms_ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
+def ms_ssim(image: np.ndarray, reference: np.ndarray) -> float:
     """Multi-scale structural similarity: SSIM's terms at five resolutions; higher is better.
 
     Contrast and structure of five scales, each half the one before by means over 2 x 2 pixels, and
     the luminance of the last are multiplied with the exponents 0.0448, 0.2856, 0.3001, 0.2363 and
-    0.1333; a negative term counts as 0. Each of R, G and B is judged alone, as in `ssim`, and the
-    three results are averaged.
+    0.1333; a negative term counts as 0. An odd side's last row is doubled before the halving. Each
+    of R, G and B is judged alone, as in `ssim`, and the three results are averaged.
 
     Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality
     assessment", Asilomar Conference on Signals, Systems and Computers 2003, equation 7.
 
     Args:
-      images, references: uint8 [B, H, W, 3], both sides at least 161, 16 times 10 and one more:
-        the window of 11 pixels must fit the last scale.
+      image, reference: uint8 [H, W, 3], both sides at least 161, 16 times 10 and one more: the
+        window of 11 pixels must fit the last scale.
 
     Returns:
-      float64 [B] in [0, 1]; 1 for identical images.
+      A number in [0, 1]; 1 for identical images.
     """
-    import tensorflow as tf
-
-    return _one_by_one(tf.image.ssim_multiscale, images, references)
+    return float(np.mean([_multiscale(x, y) for x, y in _channels(image, reference)]))
 
 
-def _one_by_one(function: Callable, images: np.ndarray, references: np.ndarray) -> np.ndarray:
-    # Both images share one buffer in float32, many times the size of the pixels.
-    pairs = zip(images, references, strict=True)
-    values = [function(image[None], reference[None], PEAK).numpy()[0] for image, reference in pairs]
-    return np.array(values, np.float64)
+def _channels(image: np.ndarray, reference: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of planes, of R, of G and of B."""
+    return [
+        (np.float64(image[..., channel]), np.float64(reference[..., channel]))
+        for channel in range(3)
+    ]
+
+
+def _multiscale(x: np.ndarray, y: np.ndarray) -> float:
+    terms = []
+    for scale in range(len(_EXPONENTS)):
+        if scale > 0:
+            x, y = _halved(x), _halved(y)
+        whole, contrast = _compare(x, y)
+        terms.append(whole if scale == len(_EXPONENTS) - 1 else contrast)
+    return math.prod(max(t, 0.0) ** exponent for t, exponent in zip(terms, _EXPONENTS, strict=True))
+
+
+def _compare(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """SSIM of two planes, and its factor of contrast and structure alone; means over positions."""
+    mean_x, mean_y = filter_inside(x, _WINDOW), filter_inside(y, _WINDOW)
+    covariance = filter_inside(x * y, _WINDOW) - mean_x * mean_y
+    variances = filter_inside(x * x + y * y, _WINDOW) - mean_x**2 - mean_y**2
+    contrast = (2 * covariance + _VARIANCES) / (variances + _VARIANCES)
+    luminance = similarity(mean_x, mean_y, _MEANS)
+    return float(np.mean(luminance * contrast)), float(np.mean(contrast))
+
+
+def _halved(plane: np.ndarray) -> np.ndarray:
+    height, width = plane.shape
+    even = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
+    return even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2).mean(axis=(1, 3))
