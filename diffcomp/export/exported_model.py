@@ -58,7 +58,7 @@ def export(
     """Float parameters -> integer coding part and weights, exactly as `load` gives them.
 
     Large arrays are rounded to float16, unless `exact`. A model that was trained from another and
-    left all that the coding part hangs on as it was keeps the coding part of that `origin`, so that
+    left unchanged all that the coding part is derived from keeps that of its `origin`, so that
     either reads the other's files: derived anew, on another machine, it might differ by rounding.
     """
     architecture = architecture_of(config)

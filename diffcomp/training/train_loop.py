@@ -64,7 +64,7 @@ def restore_average(
 
 
 class _Run:
-    """What lives as long as the run: mesh, data, checkpoints, writers, and the wish to stop."""
+    """What lives as long as the run: mesh, data, checkpoints, writers, and whether to stop."""
 
     def __init__(self, config: Config, workdir: epath.Path):
         self.config = config
