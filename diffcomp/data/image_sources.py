@@ -86,8 +86,9 @@ class TfdsImages:
         builder = _tfds_builder(data_set, tfds_dir or os.environ.get("TFDS_DATA_DIR") or None)
         self._feature = _image_feature(data_set, builder.info.features)
         self._records = _tfds_records(data_set, split, builder)
-        only = tfds.decode.PartialDecoding({self._feature: True})
-        self._features = only.extract_features(builder.info.features)
+        # Not by TFDS's own PartialDecoding, which needs TensorFlow.
+        feature = builder.info.features[self._feature]
+        self._features = tfds.features.FeaturesDict({self._feature: feature})
         self._decoders = {self._feature: tfds.decode.SkipDecoding()}
 
     def __len__(self) -> int:
