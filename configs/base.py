@@ -90,9 +90,9 @@ def loss() -> ConfigDict:
 
 def data() -> ConfigDict:
     c = ConfigDict()
-    # Photographs to train on: folder:PATH, searched with its sub-folders, or tfds:NAME/SPLIT, a
-    # prepared TFDS data set (tfds:coco/2017/train, tfds:div2k/bicubic_x2/train[:90%]). Several
-    # are joined by "," or "+".
+    # Photographs to train on: folder:PATH, searched with its sub-folders, packed:FILE, made by
+    # launch/pack.py, or tfds:NAME/SPLIT, a prepared TFDS data set (tfds:coco/2017/train,
+    # tfds:div2k/bicubic_x2/train[:90%]). Several are joined by "," or "+".
     c.train = ""
     # Photographs to validate on, likewise; none if empty.
     c.validation = ""
