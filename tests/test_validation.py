@@ -14,7 +14,7 @@ from etils import epath
 from PIL import Image
 from small_model import CDC_LOSS
 
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
 from diffcomp.codec import Codec
 from diffcomp.config import from_mapping
 from diffcomp.decode_settings import DecodeConfig

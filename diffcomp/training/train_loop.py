@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from diffcomp.architectures.registry import param_shapes
+from diffcomp.architectures.parameters import param_shapes
 from diffcomp.config import to_dict
 from diffcomp.data.crop_slots import CropSlots
 from diffcomp.data.input_pipeline import CropDataset, WaitTimer
