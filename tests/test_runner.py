@@ -102,7 +102,7 @@ def test_a_failing_codec_is_noted_and_tried_again(images, tmp_path):
     assert len(rows.rows) == 4 and rows.errors == []
 
 
-def broken(images, references):
+def broken(image, reference):
     raise RuntimeError("no such kernel")
 
 
@@ -110,7 +110,7 @@ def broken(images, references):
     ("change", "reason"),
     [
         ({"function": broken}, "no such kernel"),
-        ({"function": lambda images, references: np.array([np.nan])}, "its value is nan"),
+        ({"function": lambda image, reference: float("nan")}, "its value is nan"),
         ({"min_side": 41}, "the image has a side of 40, it needs 41"),
     ],
 )

@@ -164,11 +164,11 @@ def _value(name: str, decoded: np.ndarray, image: np.ndarray) -> float:
     least = catalogue.METRICS[name].min_side
     if min(image.shape[:2]) < least:
         raise ValueError(f"the image has a side of {min(image.shape[:2])}, it needs {least}")
-    (value,) = catalogue.measure(name, decoded[None], image[None])
+    value = catalogue.compare(name, decoded, image)
     # PSNR alone may be infinite: of identical images.
     if math.isnan(value) or (math.isinf(value) and value != catalogue.METRICS[name].ideal):
         raise ArithmeticError(f"its value is {value}")
-    return float(value)
+    return value
 
 
 def _reason(error: BaseException) -> str:
