@@ -15,8 +15,8 @@ from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.diffusion import sampler
-from diffcomp.networks.pixels import to_float, to_uint8
 from diffcomp.params import Params, variables_of
+from diffcomp.pixels import to_float, to_uint8
 
 # The number of steps is part of a program, the other settings are its inputs.
 jax.tree_util.register_dataclass(
