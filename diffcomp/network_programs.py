@@ -11,8 +11,8 @@ from jax import Array
 from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.diffusion import sampler
-from diffcomp.networks.pixels import to_float, to_uint8
 from diffcomp.params import Params, variables_of
+from diffcomp.pixels import to_float, to_uint8
 
 
 def encode(

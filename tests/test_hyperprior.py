@@ -12,8 +12,8 @@ from diffcomp.coding.quality import normalized_quality, quality_to_code
 from diffcomp.networks.hyperprior import interpolate_knots
 from diffcomp.networks.latents import Latents, Rate
 from diffcomp.networks.model import CompressionModel
-from diffcomp.networks.pixels import to_float
 from diffcomp.params import Params, variables_of
+from diffcomp.pixels import to_float
 
 QUALITIES = [1.0, 4.0, 8.0]
 

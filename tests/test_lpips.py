@@ -16,7 +16,7 @@ from jax import lax
 
 from diffcomp.distances import lpips as module
 from diffcomp.distances import lpips_weights
-from diffcomp.distances.lpips import lpips, lpips_distance, lpips_features
+from diffcomp.distances.lpips import lpips, lpips_distance, lpips_features, lpips_of_images
 from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.distances.vgg import max_pool_2x2
 
@@ -135,6 +135,23 @@ def test_each_image_of_a_batch_is_judged_alone_and_the_distance_is_symmetric(net
     assert np.ptp(batch) > 0.1
     np.testing.assert_allclose(batch, singles, rtol=1e-5)
     np.testing.assert_allclose(batch, distance_of(weights, x_hat, x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [33, 40])
+def test_8_bit_images_have_the_distance_of_their_floats_whichever_reference_came_before(size):
+    references = [face(size, 36), noise(6, size, 36)]
+    image = blur(references[0])
+    for net, index in (("alex", 0), ("alex", 1), ("vgg", 1), ("vgg", 0), ("alex", 1)):
+        reference = references[index]
+        expected = distance_of(load_lpips(net), to_float(reference), to_float(image))[0]
+        distance = lpips_of_images(net, image, reference)
+        assert isinstance(distance, float)
+        assert distance == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_8_bit_images_of_two_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"x has shape \(33, 36, 3\) and x_hat \(33, 1, 3\); they"):
+        lpips_of_images("alex", face(33, 36), face(33, 1))
 
 
 @pytest.mark.parametrize("net", NETS)

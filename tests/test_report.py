@@ -10,7 +10,7 @@ import pytest
 from tiny_model import codec
 
 from diffcomp.evaluation import report
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
 
 NAME = codec().model.name
 
@@ -19,8 +19,8 @@ def data_of(text):
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
 
 
-def coder(name, qualities, is_model=False):
-    return Coder(name, "", qualities, None, None, ".x", is_model)
+def candidate(name, qualities, is_model=False):
+    return Candidate(name, "", qualities, None, None, ".x", is_model)
 
 
 def rows_of(sizes):
@@ -57,17 +57,17 @@ def test_text_cannot_end_the_data_early():
 
 
 def test_middle_then_ends_each_with_what_is_nearest_in_bytes():
-    coders = [coder("m", (1, 2, 3), True), coder("jpeg", (5, 6, 7))]
+    candidates = [candidate("m", (1, 2, 3), True), candidate("jpeg", (5, 6, 7))]
     sizes = {("m", "1"): 10, ("m", "2"): 20, ("m", "3"): 30}
     rows = rows_of(sizes | {("jpeg", "5"): 22, ("jpeg", "6"): 29, ("jpeg", "7"): 90})
-    order = [(c.name, q) for c, q in report.rungs_to_show("a", coders, rows)]
+    order = [(c.name, q) for c, q in report.rungs_to_show("a", candidates, rows)]
     assert order == [("m", 2), ("jpeg", 5), ("m", 1), ("m", 3), ("jpeg", 6), ("jpeg", 7)]
 
 
 def test_a_missing_rung_is_not_shown():
-    coders = [coder("m", (1, 2), True), coder("jpeg", (5,))]
+    candidates = [candidate("m", (1, 2), True), candidate("jpeg", (5,))]
     rows = rows_of({("jpeg", "5"): 22})
-    assert [c.name for c, _ in report.rungs_to_show("a", coders, rows)] == ["jpeg"]
+    assert [c.name for c, _ in report.rungs_to_show("a", candidates, rows)] == ["jpeg"]
 
 
 def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
@@ -77,7 +77,7 @@ def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
         calls.append(data)
         return photo
 
-    spy = Coder("spy", "", (1, 2), None, decode, ".x", False)
+    spy = Candidate("spy", "", (1, 2), None, decode, ".x", False)
     rows = {
         (image, "spy", quality): {"bytes": "9", "quality": quality}
         for image in "ab"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from diffcomp.evaluation import runner
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import NamedImage, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import PROTOCOLS
@@ -36,9 +36,9 @@ class Spy:
         quality, height, width = data[:3]
         return np.frombuffer(data[3:], np.uint8).reshape(height, width, 3) ^ np.uint8(quality == 1)
 
-    def coder(self, **changes):
-        coder = Coder("spy", "any", (1, 2), self.encode, self.decode, ".spy", False)
-        return dataclasses.replace(coder, **changes)
+    def candidate(self, **changes):
+        candidate = Candidate("spy", "any", (1, 2), self.encode, self.decode, ".spy", False)
+        return dataclasses.replace(candidate, **changes)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def open_rows(folder, names=NAMES):
 
 def test_a_row_has_sizes_rate_metrics_and_times(images, tmp_path, photo):
     rows = open_rows(tmp_path)
-    assert runner.run(images, [Spy().coder()], NAMES, rows, workers=2) == ["a", "b"]
+    assert runner.run(images, [Spy().candidate()], NAMES, rows, workers=2) == ["a", "b"]
     row = rows.rows["a", "spy", "1"]
     assert (row["protocol"], row["width"], row["height"]) == ("none", "50", "40")
     assert int(row["bytes"]) == 3 + 3 * 50 * 40
@@ -70,10 +70,10 @@ def test_a_row_has_sizes_rate_metrics_and_times(images, tmp_path, photo):
 
 
 def test_finished_rows_are_not_done_again(images, tmp_path):
-    runner.run(images, [Spy().coder(qualities=(1,))], NAMES, open_rows(tmp_path), workers=1)
+    runner.run(images, [Spy().candidate(qualities=(1,))], NAMES, open_rows(tmp_path), workers=1)
     spy = Spy()
     rows = open_rows(tmp_path)
-    runner.run(images, [spy.coder(qualities=(1, 2))], NAMES, rows, workers=1)
+    runner.run(images, [spy.candidate(qualities=(1, 2))], NAMES, rows, workers=1)
     assert spy.encoded == [2, 2] and len(rows.rows) == 4
 
 
@@ -81,28 +81,28 @@ def test_an_interrupt_leaves_whole_rows_and_the_next_run_the_rest(images, tmp_pa
     spy = Spy()
     spy.stops_at = 2
     with pytest.raises(SystemExit):
-        runner.run(images, [spy.coder()], NAMES, open_rows(tmp_path), workers=1)
+        runner.run(images, [spy.candidate()], NAMES, open_rows(tmp_path), workers=1)
     rows = open_rows(tmp_path)
     assert ("a", "spy", "1") in rows.rows and len(rows.rows) < 4
     spy = Spy()
-    runner.run(images, [spy.coder()], NAMES, rows, workers=1)
+    runner.run(images, [spy.candidate()], NAMES, rows, workers=1)
     assert len(open_rows(tmp_path).rows) == 4 and spy.encoded.count(1) < 2
 
 
 def test_a_failing_codec_is_noted_and_tried_again(images, tmp_path):
     spy, rows = Spy(), open_rows(tmp_path)
     spy.fails_at = 2
-    runner.run(images, [spy.coder()], NAMES, rows, workers=2)
+    runner.run(images, [spy.candidate()], NAMES, rows, workers=2)
     assert sorted(rows.rows) == [("a", "spy", "1"), ("b", "spy", "1")]
     with (tmp_path / "out" / "errors.csv").open(newline="") as file:
         errors = list(csv.DictReader(file))
     assert {(e["step"], e["reason"]) for e in errors} == {("encode", "out of bits")}
     rows = open_rows(tmp_path)
-    runner.run(images, [Spy().coder()], NAMES, rows, workers=2)
+    runner.run(images, [Spy().candidate()], NAMES, rows, workers=2)
     assert len(rows.rows) == 4 and rows.errors == []
 
 
-def broken(images, references):
+def broken(image, reference):
     raise RuntimeError("no such kernel")
 
 
@@ -110,7 +110,7 @@ def broken(images, references):
     ("change", "reason"),
     [
         ({"function": broken}, "no such kernel"),
-        ({"function": lambda images, references: np.array([np.nan])}, "its value is nan"),
+        ({"function": lambda image, reference: float("nan")}, "its value is nan"),
         ({"min_side": 41}, "the image has a side of 40, it needs 41"),
     ],
 )
@@ -118,15 +118,15 @@ def test_a_failing_metric_is_an_empty_cell(images, tmp_path, monkeypatch, change
     changed = dataclasses.replace(catalogue.METRICS["lpips_alex"], **change)
     monkeypatch.setitem(catalogue.METRICS, "lpips_alex", changed)
     (image, _) = images
-    outcome = runner.measure(runner.Job(image, Spy().coder(), 1), NAMES, tmp_path)
+    outcome = runner.perform(runner.Job(image, Spy().candidate(), 1), NAMES, tmp_path)
     assert outcome.values["psnr"] and "lpips_alex" not in outcome.values
     assert outcome.failures == [("lpips_alex", reason)]
 
 
 def test_a_decoder_that_changes_the_size_gives_no_row(tmp_path):
     image = NamedImage("a", np.zeros((40, 50, 3), np.uint8))
-    coder = Spy().coder(decode=lambda data: np.zeros((40, 49, 3), np.uint8))
-    outcome = runner.measure(runner.Job(image, coder, 1), NAMES, tmp_path)
+    candidate = Spy().candidate(decode=lambda data: np.zeros((40, 49, 3), np.uint8))
+    outcome = runner.perform(runner.Job(image, candidate, 1), NAMES, tmp_path)
     assert outcome.values is None
     assert outcome.failures == [
         ("decode", "decoded image is (40, 49, 3), the original (40, 50, 3)")
@@ -135,6 +135,6 @@ def test_a_decoder_that_changes_the_size_gives_no_row(tmp_path):
 
 def test_what_compiles_runs_once_untimed_for_each_program(images, tmp_path):
     spy = Spy()
-    coder = spy.coder(qualities=(1, 2), program=lambda height, width: height // 64)
-    runner.run(images, [coder], NAMES, open_rows(tmp_path), workers=1)
+    candidate = spy.candidate(qualities=(1, 2), program=lambda height, width: height // 64)
+    runner.run(images, [candidate], NAMES, open_rows(tmp_path), workers=1)
     assert spy.encoded == [1, 1, 2, 1, 1, 2]

@@ -35,7 +35,7 @@ def found():
         rates=tuple(summary.bd_rates(points, NAMES, "jpeg")),
         anchor="jpeg",
         definitions=summary.definitions(NAMES, (), 2),
-        coders={"new": "n", "jpeg": "j"},
+        candidates={"new": "n", "jpeg": "j"},
         notes=("a note",),
     )
 

@@ -11,9 +11,9 @@ from diffcomp.architectures.parameters import init_params
 from diffcomp.architectures.registry import architecture_of
 from diffcomp.config import from_mapping
 from diffcomp.networks.parts import FLOAT32
-from diffcomp.networks.pixels import to_float
 from diffcomp.objectives.base import draw_conditions, linear_objective
 from diffcomp.objectives.objective import Objective
+from diffcomp.pixels import to_float
 from diffcomp.training import sharding
 from diffcomp.training.config import Config, MeshConfig
 from diffcomp.training.optimizer import trainable_part

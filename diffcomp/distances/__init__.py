@@ -3,6 +3,7 @@
 Where to read:
 
     grey levels                                distortion.py
-    features of a trunk                        lpips.py (lpips_weights), dists.py, over vgg.py
+    features of a trunk                        lpips.py (lpips_weights), dists.py
+    the trunks                                 vgg.py, convolution.py
     what repeats from cell to cell             grid_error.py
 """

@@ -9,10 +9,11 @@ as a Perceptual Metric", CVPR 2018, equation 1. For its weights see `lpips_weigh
 
 A trainer that sees each reference once computes `lpips(weights, x, x_hat)`. One that compares a
 reference with several reconstructions computes `lpips_features(weights, x)` once and then
-`lpips_distance` for each.
+`lpips_distance` for each. `lpips_of_images` judges 8-bit images one by one.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +21,10 @@ import numpy as np
 from jax import lax
 
 from diffcomp.coding.space_to_depth import space_to_depth
-from diffcomp.distances.lpips_weights import TRUNKS, LpipsWeights
-from diffcomp.distances.vgg import conv_relu, max_pool_2x2, vgg_activations
+from diffcomp.distances.convolution import conv_relu
+from diffcomp.distances.lpips_weights import TRUNKS, LpipsWeights, load_lpips
+from diffcomp.distances.vgg import max_pool_2x2, vgg_activations
+from diffcomp.pixels import to_float
 
 Features = tuple[jax.Array, ...]
 
@@ -94,6 +97,44 @@ def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Feat
     return distance
 
 
+# The weights are an argument: as a constant they would be compiled in.
+_compiled_features = jax.jit(lpips_features)
+_compiled_distance = jax.jit(lpips_distance)
+
+
+def lpips_of_images(net: str, image: np.ndarray, reference: np.ndarray) -> float:
+    """LPIPS distance of two 8-bit images; 0 for identical images, larger is worse.
+
+    What the network makes of the last reference is kept, so that a reference that is compared with
+    several images in a row is looked at once: 190 MB of a 768 x 512 image for "vgg".
+
+    Args:
+      net: "alex" or "vgg".
+      image, reference: uint8 [H, W, 3], both sides at least 31 ("alex") or 16 ("vgg").
+
+    Raises:
+      ValueError: for another net, if the shapes differ, or an image is too small.
+      ImportError: if the weights are not installed; see `load_lpips`.
+    """
+    check_same_shape(image, reference)
+    weights = load_lpips(net)
+    expected = _features_of_references(net)(reference.tobytes(), reference.shape)
+    features = _compiled_features(weights, to_float(image[None]))
+    return float(_compiled_distance(weights, features, expected)[0])
+
+
+@functools.cache
+def _features_of_references(net: str) -> Callable[[bytes, tuple[int, ...]], Features]:
+    """A function of uint8 pixels and their shape; each net's own keeps its own last result."""
+
+    @functools.lru_cache(maxsize=1)
+    def features_of(pixels: bytes, shape: tuple[int, ...]) -> Features:
+        image = np.frombuffer(pixels, np.uint8).reshape(1, *shape)
+        return _compiled_features(load_lpips(net), to_float(image))
+
+    return features_of
+
+
 def check_images(metric: str, minimum: int, x: jax.Array) -> None:
     """Raises ValueError unless x is float32 [B, H, W, 3] with both sides at least `minimum`."""
     if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != jnp.float32:
@@ -105,8 +146,8 @@ def check_images(metric: str, minimum: int, x: jax.Array) -> None:
         )
 
 
-def check_same_shape(x: jax.Array, x_hat: jax.Array) -> None:
-    """Raises ValueError for two batches that cannot be compared image by image."""
+def check_same_shape(x: jax.Array | np.ndarray, x_hat: jax.Array | np.ndarray) -> None:
+    """Raises ValueError for images, or batches of them, that cannot be compared one by one."""
     if x.shape != x_hat.shape:
         raise ValueError(f"x has shape {x.shape} and x_hat {x_hat.shape}; they must be equal.")
 

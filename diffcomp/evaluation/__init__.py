@@ -4,7 +4,7 @@ Where to read, from the command to its files:
 
     command line, configuration                command.py, evaluate.py
     which images, prepared how                 image_sets.py, protocols.py
-    what is measured                           coders.py (models, baselines, program_codecs)
+    what is measured                           candidates.py (models, baselines, program_codecs)
     rows, workers, resuming                    runner.py, row_file.py
     metrics of image pairs                     metrics.py, which names the modules behind it
     distances between sets of images           distribution_distances.py, set_distances.py

@@ -69,7 +69,7 @@ def _figure(
     figure = Figure(figsize=(7.2, 4.6))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for index, codec in enumerate(summary.coders):
+    for index, codec in enumerate(summary.candidates):
         if points := summary.curve(codec, name):
             axes.plot(
                 *zip(*points, strict=True),

@@ -19,6 +19,7 @@ KEY = ("image", "codec", "quality")
 FIXED = ("image", "protocol", "codec", "quality", "width", "height", "bytes", "bpp")
 TIMES = ("encode_seconds", "decode_seconds")
 ERRORS = ("image", "codec", "quality", "step", "reason")
+_CANDIDATES = "coders"  # in settings.json: the key of folders that earlier versions began
 RERUN = "choose another --out, or give --restart to throw the old rows away"
 
 Row = dict[str, str]
@@ -35,7 +36,7 @@ class Settings:
 
     protocol: str
     metrics: tuple[str, ...]
-    coders: Mapping[str, str]  # name -> settings
+    candidates: Mapping[str, str]  # name -> settings
 
 
 class RowFile:
@@ -80,32 +81,33 @@ class RowFile:
 
     def _keep_settings(self, settings: Settings) -> None:
         path = self.folder / "settings.json"
-        coders = dict(settings.coders)
+        candidates = dict(settings.candidates)
         if path.exists():
             try:
                 old = json.loads(path.read_text())
-                same = (old["protocol"], tuple(old["metrics"]), dict(old["coders"]))
+                same = (old["protocol"], tuple(old["metrics"]), dict(old[_CANDIDATES]))
             except (ValueError, KeyError, TypeError) as error:
                 raise FileError(f"{path}: not the settings of an evaluation; {RERUN}") from error
             self._compare(path, settings, *same)
-            coders = same[2] | coders
+            candidates = same[2] | candidates
         elif self._path.exists():
             raise FileError(f"{self._path}: there is no settings.json beside it; {RERUN}")
-        kept = {"protocol": settings.protocol, "metrics": settings.metrics, "coders": coders}
+        kept = {"protocol": settings.protocol, "metrics": settings.metrics}
+        kept[_CANDIDATES] = candidates
         atomic_file.write_bytes(path, json.dumps(kept, indent=1).encode() + b"\n", overwrite=True)
 
     @staticmethod
     def _compare(
-        path: Path, settings: Settings, protocol: str, metrics: tuple, coders: Mapping[str, str]
+        path: Path, settings: Settings, protocol: str, metrics: tuple, candidates: Mapping[str, str]
     ) -> None:
         if protocol != settings.protocol:
             raise FileError(f"{path}: protocol was {protocol}, is {settings.protocol}; {RERUN}")
         if metrics != settings.metrics:
             was, now = ", ".join(metrics), ", ".join(settings.metrics)
             raise FileError(f"{path}: metrics were {was}, are {now}; {RERUN}")
-        for name, text in settings.coders.items():
-            if coders.get(name, text) != text:
-                raise FileError(f"{path}: {name} was {coders[name]!r}, is {text!r}; {RERUN}")
+        for name, text in settings.candidates.items():
+            if candidates.get(name, text) != text:
+                raise FileError(f"{path}: {name} was {candidates[name]!r}, is {text!r}; {RERUN}")
 
 
 def _read(path: Path, columns: Sequence[str]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Measures every image with every coder at every quality, several jobs at a time.
+"""Measures every image with every candidate at every quality, several jobs at a time.
 
 A job encodes, decodes and measures one image at one quality. Jobs run in threads: Pillow's codecs,
 JAX and the programs of VTM and BPG all leave Python's lock while they compute. Only the main thread
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from diffcomp.distances.distortion import bpp
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.row_file import RowFile, quality_text
@@ -34,12 +34,12 @@ class Job:
     """One row to be made."""
 
     image: NamedImage
-    coder: Coder
+    candidate: Candidate
     quality: float
 
     @property
     def key(self) -> tuple[str, str, str]:
-        return self.image.name, self.coder.name, quality_text(self.quality)
+        return self.image.name, self.candidate.name, quality_text(self.quality)
 
 
 @dataclasses.dataclass
@@ -50,15 +50,17 @@ class Outcome:
     failures: list[tuple[str, str]]  # step or metric, reason
 
 
-def stream_path(folder: Path, coder: Coder, quality: float, image: str) -> Path:
+def stream_path(folder: Path, candidate: Candidate, quality: float, image: str) -> Path:
     """Where the file that a row measures is kept."""
-    name = image.replace("/", "_") + coder.suffix
-    return folder / "streams" / coder.name.replace(" ", "_") / f"q{quality_text(quality)}" / name
+    name = image.replace("/", "_") + candidate.suffix
+    return (
+        folder / "streams" / candidate.name.replace(" ", "_") / f"q{quality_text(quality)}" / name
+    )
 
 
 def run(
     images: ImageSet,
-    coders: Sequence[Coder],
+    candidates: Sequence[Candidate],
     names: Sequence[str],
     rows: RowFile,
     workers: int,
@@ -70,8 +72,8 @@ def run(
     A KeyboardInterrupt is passed on after the running jobs' rows are written.
     """
     measured: list[str] = []
-    total = images.size() * sum(len(coder.qualities) for coder in coders)
-    jobs = _jobs(images, coders, rows, measured)
+    total = images.size() * sum(len(candidate.qualities) for candidate in candidates)
+    jobs = _jobs(images, candidates, rows, measured)
     pending: dict[Future, Job] = {}
     with _progress(show) as progress, ThreadPoolExecutor(workers) as pool:
         task = progress.add_task("measuring", total=total, completed=0)
@@ -79,7 +81,7 @@ def run(
         try:
             for job in jobs:
                 progress.update(task, description=" ".join(job.key))
-                pending[pool.submit(measure, job, names, rows.folder)] = job
+                pending[pool.submit(perform, job, names, rows.folder)] = job
                 if len(pending) >= JOBS_AHEAD * workers:
                     _collect(pending, rows)
                 progress.update(task, completed=len(rows.rows))
@@ -95,14 +97,14 @@ def run(
 
 
 def _jobs(
-    images: ImageSet, coders: Sequence[Coder], rows: RowFile, measured: list[str]
+    images: ImageSet, candidates: Sequence[Candidate], rows: RowFile, measured: list[str]
 ) -> Iterator[Job]:
     for image in images:
         measured.append(image.name)
         rows.check_image(image.name, image.crc)
-        for coder in coders:
-            for quality in coder.qualities:
-                job = Job(image, coder, quality)
+        for candidate in candidates:
+            for quality in candidate.qualities:
+                job = Job(image, candidate, quality)
                 if job.key not in rows.rows:
                     yield job
 
@@ -119,22 +121,22 @@ def _collect(pending: dict[Future, Job], rows: RowFile) -> None:
             rows.append_error(job.key, step, reason)
 
 
-def measure(job: Job, names: Sequence[str], folder: Path) -> Outcome:
+def perform(job: Job, names: Sequence[str], folder: Path) -> Outcome:
     """Encodes, decodes and measures; keeps the encoded file below `folder`."""
-    image, coder = job.image.pixels, job.coder
+    image, candidate = job.image.pixels, job.candidate
     step = "encode"
     try:
-        coder.warm_up(image)
+        candidate.warm_up(image)
         start = time.perf_counter()
-        data = coder.encode(image, job.quality)
+        data = candidate.encode(image, job.quality)
         encoded = time.perf_counter()
         step = "decode"
-        decoded = coder.decode(data)
+        decoded = candidate.decode(data)
         decode_seconds = time.perf_counter() - encoded
         if decoded.shape != image.shape:
             raise ValueError(f"decoded image is {decoded.shape}, the original {image.shape}")
         step = "write"
-        path = stream_path(folder, coder, job.quality, job.image.name)
+        path = stream_path(folder, candidate, job.quality, job.image.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_file.write_bytes(path, data, overwrite=True)
     except _FAILURES as error:
@@ -162,11 +164,11 @@ def _value(name: str, decoded: np.ndarray, image: np.ndarray) -> float:
     least = catalogue.METRICS[name].min_side
     if min(image.shape[:2]) < least:
         raise ValueError(f"the image has a side of {min(image.shape[:2])}, it needs {least}")
-    (value,) = catalogue.measure(name, decoded[None], image[None])
+    value = catalogue.compare(name, decoded, image)
     # PSNR alone may be infinite: of identical images.
     if math.isnan(value) or (math.isinf(value) and value != catalogue.METRICS[name].ideal):
         raise ArithmeticError(f"its value is {value}")
-    return float(value)
+    return value
 
 
 def _reason(error: BaseException) -> str:

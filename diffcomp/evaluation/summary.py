@@ -41,7 +41,7 @@ class Summary:
     rates: tuple[tuple[str, str, BdRate], ...]  # metric, codec
     anchor: str
     definitions: dict[str, str]
-    coders: dict[str, str]  # name -> settings
+    candidates: dict[str, str]  # name -> settings
     notes: tuple[str, ...]
 
     def curve(self, codec: str, column: str) -> list[tuple[float, float]]:
@@ -190,7 +190,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "protocol": summary.protocol.name,
         "protocol_description": summary.protocol.description,
         "definitions": summary.definitions,
-        "codecs": summary.coders,
+        "codecs": summary.candidates,
         "notes": list(summary.notes),
         "points": [
             {"codec": p.codec, "quality": p.quality, "images": p.images, "notes": list(p.notes)}

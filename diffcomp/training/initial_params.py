@@ -16,9 +16,9 @@ from diffcomp.data.crop_slots import CropSlots
 from diffcomp.data.input_pipeline import CropDataset
 from diffcomp.export import exported_model
 from diffcomp.export.shipped_models import model_folder
-from diffcomp.networks.pixels import to_float
 from diffcomp.objectives import karhunen_loeve
 from diffcomp.params import Params
+from diffcomp.pixels import to_float
 from diffcomp.training import sharding
 from diffcomp.training.config import Config
 

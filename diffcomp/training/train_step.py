@@ -13,10 +13,10 @@ from jax.sharding import Mesh
 from diffcomp.architectures.registry import architecture_of
 from diffcomp.distances.dists import DistsWeights, load_dists
 from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
-from diffcomp.networks.pixels import to_float
 from diffcomp.objectives.objective import Loss, Metrics, Objective
 from diffcomp.objectives.precision import layers_follow_params
 from diffcomp.params import Params
+from diffcomp.pixels import to_float
 from diffcomp.training import sharding
 from diffcomp.training.config import Config, StageConfig, TrainConfig
 from diffcomp.training.optimizer import learning_rate, make_optimizer, trainable_part

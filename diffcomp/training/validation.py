@@ -4,13 +4,11 @@ The weights are exported as for release, and the images are compressed to real f
 """
 
 import dataclasses
-import functools
 import io
 import logging
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from etils import epath
 from PIL import Image
@@ -21,11 +19,10 @@ from diffcomp.coding.grid import Z_STRIDE
 from diffcomp.data.image_sources import validation_images
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.distances.distortion import bpp, mse, psnr
-from diffcomp.distances.lpips import lpips
+from diffcomp.distances.lpips import lpips_of_images
 from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.export import exported_model
 from diffcomp.files.run_folder import append_rows, replace_bytes
-from diffcomp.networks.pixels import to_float
 from diffcomp.params import Params
 from diffcomp.training.config import Config
 from diffcomp.training.metric_writers import MetricWriter
@@ -75,8 +72,7 @@ class Validation:
         self._images = _centre_crops(config)
         self._decodes = _decodes(config)
         if self._images:
-            # Called with the weights as an argument; as a constant they would be compiled in.
-            self._lpips = functools.partial(jax.jit(lpips), load_lpips("alex"))
+            load_lpips("alex")  # an ImportError now, not in the middle of the training
 
     def run(self, step: int, params: Params, writer: MetricWriter) -> float | None:
         """Measures `params`, whole arrays on this host; returns the mean score over qualities.
@@ -134,8 +130,7 @@ class Validation:
         }
         row |= {f"psnr{name}": psnr(x_hat, image) for name, x_hat in decoded.items()}
         name, x_hat = list(decoded.items())[-1]
-        distance = float(self._lpips(to_float(image[None]), to_float(x_hat[None]))[0])
-        row[f"lpips{name}"] = distance
+        row[f"lpips{name}"] = distance = lpips_of_images("alex", x_hat, image)
         file_score = architecture_of(self._config.model).file_score
         row["score"] = file_score(
             self._config.loss, quality, row["bpp"], mse(x_hat, image), distance

@@ -18,11 +18,11 @@ Decode = Callable[[bytes], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Coder:
+class Candidate:
     """One line of a table: a codec with all its settings but the quality."""
 
     name: str  # e.g. "jpeg", "base", "base r=0"
-    settings: str  # all that its bytes and pictures depend on; another text is another coder
+    settings: str  # all that its bytes and pictures depend on; another text is another candidate
     qualities: tuple[float | None, ...]  # None: of a single rate
     encode: Encode  # uint8 [H, W, 3], quality -> the whole file
     decode: Decode  # -> uint8 [H, W, 3]
@@ -42,18 +42,18 @@ class Coder:
                 self.warm.add(program)
 
 
-def model_coders(
+def model_candidates(
     model: str,
     qualities: Sequence[float],
     realisms: Sequence[float] = (1.0,),
     steps: Sequence[int] = (),
     gammas: Sequence[float] = (),
     seed: int = 0,
-) -> list[Coder]:
-    """A coder for each way of decoding a shipped model's files, or an exported one's folder.
+) -> list[Candidate]:
+    """A candidate for each way of decoding a shipped model's files, or an exported one's folder.
 
     The ways are all combinations of `realisms`, `steps` and `gammas`; an empty list leaves the
-    option to the model. Coders are named after the model, with " r=0" and the like unless the
+    option to the model. Candidates are named after the model, with " r=0" and the like unless the
     realism is 1, and " steps=4" or " gamma=0.4" where several are compared. A model of one rate
     has no realism, and the quality None.
 
@@ -68,8 +68,8 @@ def model_coders(
     given = {"realism": realisms, "steps": steps, "gamma": gammas}
     given = {option: values for option, values in given.items() if values}
     compared = [option for option in ("steps", "gamma") if len(given.get(option, ())) > 1]
-    weights = weights_crc(loaded.model.params)  # of all of them: once, not per coder
-    coders = []
+    weights = weights_crc(loaded.model.params)  # of all of them: once, not per candidate
+    candidates = []
     for values in itertools.product(*given.values()):
         options = dict(zip(given, values, strict=True))
         name = loaded.model.name
@@ -77,22 +77,22 @@ def model_coders(
             name += f" r={options['realism']:g}"
         name += "".join(f" {option}={options[option]:g}" for option in compared)
         settings = DecodeSettings(**options, seed=seed)
-        coders.append(_model_coder(loaded, weights, name, qualities, settings))
-    return coders
+        candidates.append(_model_candidate(loaded, weights, name, qualities, settings))
+    return candidates
 
 
-def _model_coder(
+def _model_candidate(
     loaded: codec.Codec,
     weights: int,
     name: str,
     qualities: Sequence[float | None],
     settings: DecodeSettings,
-) -> Coder:
+) -> Candidate:
     filled = vars(loaded.decode_settings(settings))
     coding = loaded.model.coder.fingerprint
     options = [name for name in filled if name != "realism" or not loaded.one_rate]
     stated = ", ".join(f"{option} {filled[option]:g}" for option in options)
-    return Coder(
+    return Candidate(
         name=name,
         settings=f"coding part {coding:08x}, weights {weights:08x}, {stated}",
         qualities=tuple(qualities),
