@@ -6,6 +6,7 @@ same folder, this keeps what the tracing gave (StableHLO, by `jax.export`) under
 all that it depends on: what is computed, on what kind of device, and the code of this package.
 """
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -89,4 +90,5 @@ def _keep(path: Path, data: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         log.warning("%s cannot be kept: %s", path, error)
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_model
 
 from diffcomp import program_store
+from diffcomp.export import exported_model
 from diffcomp.program_store import Program
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,9 +96,10 @@ def test_without_a_folder_all_works_and_nothing_is_kept(monkeypatch, tmp_path):
 def test_a_warm_process_loads_no_flax(tmp_path, photo):
     """The golden model's pictures are the same, from the tracing process and from the next."""
     np.save(tmp_path / "photo.npy", photo)
+    exported_model.save(tiny_model.codec().model, tmp_path / "model")
     program = (
         "import sys, zlib, numpy as np, diffcomp\n"
-        f"codec = diffcomp.load('tests/golden/tiny_model')\n"
+        f"codec = diffcomp.load(r'{tmp_path / 'model'}')\n"
         f"data = codec.compress(np.load(r'{tmp_path / 'photo.npy'}'))\n"
         "print(zlib.crc32(data), zlib.crc32(codec.decompress(data)), 'flax' in sys.modules)\n"
     )
