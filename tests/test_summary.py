@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from diffcomp.evaluation import summary
+from diffcomp.evaluation import summary, summary_files
+from diffcomp.evaluation.columns import definitions
 from diffcomp.evaluation.protocols import PROTOCOLS
 
 
@@ -34,7 +35,7 @@ def found():
         points=tuple(points),
         rates=tuple(summary.bd_rates(points, NAMES, "jpeg")),
         anchor="jpeg",
-        definitions=summary.definitions(NAMES, (), 2),
+        definitions=definitions(NAMES, (), 2),
         candidates={"new": "n", "jpeg": "j"},
         notes=("a note",),
     )
@@ -76,7 +77,7 @@ def test_distances_of_sets_join_their_points():
 
 
 def test_files_say_protocol_definitions_and_reasons(found, tmp_path):
-    summary.write(found, tmp_path)
+    summary_files.write(found, tmp_path)
     with (tmp_path / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and {r["protocol"] for r in rows} == {"none"}

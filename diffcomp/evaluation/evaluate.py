@@ -9,9 +9,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from diffcomp.evaluation import plots, published, report, runner, set_distances, summary
+from diffcomp.evaluation import (
+    plots,
+    published,
+    report,
+    runner,
+    set_distances,
+    summary,
+    summary_files,
+)
 from diffcomp.evaluation.baselines import baseline_candidate
 from diffcomp.evaluation.candidates import Candidate, model_candidates
+from diffcomp.evaluation.columns import definitions, label
 from diffcomp.evaluation.image_sets import ImageSet, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
@@ -76,11 +85,11 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
         points=tuple(points),
         rates=tuple(summary.bd_rates(points, compared, anchor)),
         anchor=anchor,
-        definitions=summary.definitions(names, config.set_metrics, workers),
+        definitions=definitions(names, config.set_metrics, workers),
         candidates=settings.candidates,
         notes=(*_notes(config, images, measured, rows, points, len(quoted)), *set_notes),
     )
-    summary.write(found, out)
+    summary_files.write(found, out)
     plots.draw(found, quoted, out / "plots", config.linear_rate)
     report.write(found, quoted, images, candidates, chosen, config, out)
     return found
@@ -162,7 +171,7 @@ def print_summary(found: Summary, out: str) -> None:
     columns = [c for c in found.columns if c != "bytes"]
     width = None if sys.stdout.isatty() else 60 + 14 * len(columns)
     console = Console(file=sys.stdout, width=width)
-    for heading in ("codec", "quality", *map(summary.label, columns)):
+    for heading in ("codec", "quality", *map(label, columns)):
         table.add_column(
             heading, justify="left" if heading == "codec" else "right", overflow="fold"
         )

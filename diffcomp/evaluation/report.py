@@ -13,11 +13,13 @@ from PIL import Image
 
 from diffcomp.evaluation import plots
 from diffcomp.evaluation.candidates import Candidate
+from diffcomp.evaluation.columns import higher_is_better, label
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
 from diffcomp.evaluation.published import QuotedPoint
 from diffcomp.evaluation.row_file import Row, quality_text
 from diffcomp.evaluation.runner import stream_path
-from diffcomp.evaluation.summary import Summary, as_dict, higher_is_better, label
+from diffcomp.evaluation.summary import Summary
+from diffcomp.evaluation.summary_files import as_dict
 from diffcomp.files import atomic_file
 
 TEMPLATE = Path(__file__).parent / "report_template"
