@@ -127,6 +127,9 @@ def train() -> ConfigDict:
     c.klt_patches = 200_000
     # Type in which the networks compute: "float32" or "bfloat16" (hyperprior and losses: float32).
     c.compute_dtype = "float32"
+    # Precision of products of float32 on accelerators, JAX's jax_default_matmul_precision:
+    # "default" (the device's fastest), "bfloat16", "tensorfloat32" or "float32". CPUs do not care.
+    c.matmul_precision = "default"
     # Gradients of a larger norm are scaled down to it.
     c.clip_norm = 1.0
     # Adam's decay of second moments.

@@ -5,6 +5,7 @@ decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 """
 
 import functools
+import logging
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -27,6 +28,8 @@ from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_folder
 from diffcomp.params import Params, under
+
+log = logging.getLogger(__name__)
 
 
 class Codec:
@@ -65,6 +68,7 @@ class Codec:
         code = self._quality_code(quality)
         y, z = self.encode_latents(image, code)
         streams = self.model.coder.encode(y, z, code)
+        log.info("z takes %d bytes, y %d", len(streams.z_stream), len(streams.y_stream))
         return bitstream.pack(
             Container(
                 fingerprint=self._fingerprint,
@@ -86,26 +90,30 @@ class Codec:
         eta: float | None = None,
         realism: float | None = None,
         seed: int | None = None,
+        compute_dtype: str | None = None,
     ) -> np.ndarray:
         """The bytes of a `.dfc` file -> uint8 [H, W, 3] sRGB.
 
         steps: calls of the score network, from 1. gamma: deviation of the starting noise, [0, 1].
         eta: fresh noise in each step, [0, 1]. realism: from 0 for least squared error to 1 for a
-        natural look. seed: of all noise, [0, 2**32). None leaves steps and gamma to the model, eta
-        and seed at 0, realism at 1. Raises BitstreamError for bytes that are no intact file of this
+        natural look. seed: of all noise, [0, 2**32). compute_dtype: of the networks, "float32" or
+        "bfloat16", for accelerators. None leaves steps and gamma to the model, eta and seed at 0,
+        realism at 1, the type float32. Raises BitstreamError for bytes that are no intact file of this
         model, ValueError for a setting out of its range.
         """
-        return self.decode(data, DecodeSettings(steps, gamma, eta, realism, seed))
+        return self.decode(data, DecodeSettings(steps, gamma, eta, realism, seed, compute_dtype))
 
     def decode(self, data: bytes, settings: DecodeSettings) -> np.ndarray:
         """The same, of settings that are kept together; raises as `decompress`."""
         settings = self.decode_settings(settings)
         y_hat, info = self.decode_latents(data)
+        log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
         sides = (self.padded_side(side) // Y_STRIDE for side in (info.height, info.width))
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
         x_hat = codec_programs.synthesize(
             self.model.config, self._decode_params, _pad(y_hat, *sides), quality, settings
         )
+        log.info("the picture is synthesised in %d steps", settings.steps)
         return x_hat[: info.height, : info.width]
 
     def encode_latents(self, image: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,6 +126,7 @@ class Codec:
         y, z = codec_programs.encode_latents(
             self.model.config, self._encode_params, padded, _network_quality(code)
         )
+        log.info("y and z are computed of %d x %d pixels, padded", *padded.shape[1::-1])
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
 
@@ -177,7 +186,9 @@ def load(model: str | Path = DEFAULT_MODEL) -> Codec:
     Raises ModelError if there is no readable model.
     """
     compilation_cache.enable()
-    return Codec(exported_model.load(model_folder(model)))
+    loaded = exported_model.load(model_folder(model))
+    log.info("model %s is loaded", loaded.name)
+    return Codec(loaded)
 
 
 def _network_quality(code: int) -> float:

@@ -50,14 +50,20 @@ def synthesize(
     `DecodeSettings.filled` gives, none of them None.
     """
     knobs = (quality, settings.gamma, settings.eta, settings.realism)
-    program = _program("synthesize", config, y_hat.shape, steps=settings.steps)
+    program = _program(
+        "synthesize",
+        config,
+        y_hat.shape,
+        steps=settings.steps,
+        compute_dtype=settings.compute_dtype,
+    )
     inputs = (*map(jnp.float32, knobs), jnp.uint32(settings.seed))
     return np.asarray(program(params, y_hat, *inputs))
 
 
 @functools.cache
 def _program(
-    name: str, config: AnyModelConfig, shape: tuple[int, ...], **static: int
+    name: str, config: AnyModelConfig, shape: tuple[int, ...], **static: int | str
 ) -> Callable[..., Any]:
     """A function of `network_programs`, compiled at its first call."""
 

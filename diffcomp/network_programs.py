@@ -11,6 +11,7 @@ from jax import Array
 from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.diffusion import sampler
+from diffcomp.networks.precision import cast_params, layers_follow_params
 from diffcomp.params import Params, variables_of
 from diffcomp.pixels import to_float, to_uint8
 
@@ -33,6 +34,7 @@ def estimate_bits(config: AnyModelConfig, params: Params, image: Array, quality:
 def synthesize(
     config: AnyModelConfig,
     steps: int,
+    compute_dtype: str,
     params: Params,
     y_hat: Array,
     quality: Array,
@@ -43,13 +45,17 @@ def synthesize(
 ) -> Array:
     """y_hat [H/16, W/16, C], sides multiples of 4 -> uint8 [H, W, 3]: context, then diffusion.
 
-    The other inputs are those of `DecodeSettings`, each []; seed is uint32.
+    The networks compute in `compute_dtype`, noise and sampler in float32. The other inputs are
+    those of `DecodeSettings`, each []; seed is uint32.
     """
-    model = _bound(config, params)
-    context = model.decode_context(y_hat[None], quality[None])
+    model = _bound(config, cast_params(params, compute_dtype, architecture_of(config).float32))
+    with layers_follow_params():
+        context = model.decode_context(y_hat[None], quality[None])
 
     def denoise_fn(x_t: Array, t: Array, alpha_bar: Array) -> Array:
-        return model.denoise(x_t, t[None], alpha_bar[None], context, quality[None], realism[None])
+        with layers_follow_params():
+            args = (x_t, t[None], alpha_bar[None], context, quality[None], realism[None])
+            return model.denoise(*args)
 
     key_start, key_steps = jax.random.split(jax.random.key(seed))
     height, width = (Y_STRIDE * side for side in y_hat.shape[:2])

@@ -38,7 +38,10 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         if self._function is None:
-            self._function = jax.jit(self._exported(*args).call)
+            exported = self._exported(*args)
+            log.info("runs on %s", jax.devices()[0])
+            self._function = jax.jit(exported.call).lower(*args).compile()
+            log.info("program %s is compiled, or found compiled", self._identity[0])
         return self._function(*args)
 
     def _exported(self, *args: Any) -> export.Exported:
@@ -47,9 +50,11 @@ class Program:
         if path is not None and path.is_file():
             data = path.read_bytes()
             if data[:DIGEST] == _digest(data[DIGEST:]):
+                log.info("program %s is found traced", self._identity[0])
                 return export.deserialize(bytearray(data[DIGEST:]))
             log.warning("%s is damaged, and is written anew", path)
         exported = export.export(jax.jit(self._build()))(*args)
+        log.info("program %s is traced", self._identity[0])
         if path is not None:
             data = bytes(exported.serialize())
             _keep(path, _digest(data) + data)

@@ -154,6 +154,7 @@ def test_config_dict_and_dict_give_the_same() -> None:
     ("where", "field", "value", "message"),
     [
         ("train", "compute_dtype", "float16", "compute_dtype is 'float16'; it must be one of"),
+        ("train", "matmul_precision", "tf32", "matmul_precision is 'tf32'; it must be one of"),
         ("loss", "lpips_net", "alx", "net is 'alx'; it must be one of 'alex', 'vgg'"),
         (-1, "objective", "joind", r"stage 'joint' has objective 'joind'; .* one of linear, "),
         (-1, "objective", "published", "of architecture 'base' it must be one of linear, context"),

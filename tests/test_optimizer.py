@@ -14,6 +14,7 @@ TRAIN = TrainConfig(
     init="",
     klt_patches=2_000,
     compute_dtype="float32",
+    matmul_precision="default",
     clip_norm=1.0,
     adam_b2=0.99,
     average_decay=0.999,

@@ -13,6 +13,9 @@ from diffcomp import codec
 from diffcomp.coding.quality import quality_to_code
 from diffcomp.decode_settings import DecodeSettings
 
+# What a figure depends on of the way to decode, in the order in which it is stated.
+OPTIONS = ("steps", "gamma", "eta", "realism", "seed")
+
 Encode = Callable[[np.ndarray, float | None], bytes]
 Decode = Callable[[bytes], np.ndarray]
 
@@ -90,7 +93,7 @@ def _model_candidate(
 ) -> Candidate:
     filled = vars(loaded.decode_settings(settings))
     coding = loaded.model.coder.fingerprint
-    options = [name for name in filled if name != "realism" or not loaded.one_rate]
+    options = [name for name in OPTIONS if name != "realism" or not loaded.one_rate]
     stated = ", ".join(f"{option} {filled[option]:g}" for option in options)
     return Candidate(
         name=name,

@@ -5,6 +5,5 @@ Where to read:
     losses of the base model, by kind of stage base.py (config: its weights)
     the published loss                         published.py
     what they are given and give back          objective.py
-    networks that compute in bfloat16          precision.py
     the linear codec that training starts from karhunen_loeve.py
 """

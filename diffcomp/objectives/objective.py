@@ -8,8 +8,8 @@ from jax import Array
 
 from diffcomp.distances.dists import DistsWeights
 from diffcomp.distances.lpips_weights import LpipsWeights
+from diffcomp.networks.precision import cast_params
 from diffcomp.objectives.config import LossConfig
-from diffcomp.objectives.precision import cast_params
 from diffcomp.params import Params, variables_of
 from diffcomp.published.config import CdcLossConfig
 

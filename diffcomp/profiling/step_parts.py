@@ -21,9 +21,9 @@ from diffcomp.distances.grid_error import grid_error
 from diffcomp.distances.lpips import lpips
 from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
 from diffcomp.networks.latents import Rate
+from diffcomp.networks.precision import layers_follow_params
 from diffcomp.objectives.base import mse_255
 from diffcomp.objectives.objective import Objective
-from diffcomp.objectives.precision import layers_follow_params
 from diffcomp.params import Params, under
 from diffcomp.profiling.stopwatch import with_backward
 from diffcomp.training.config import Config, StageConfig

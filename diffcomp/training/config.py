@@ -7,11 +7,11 @@ from diffcomp.architectures.registry import AnyLossConfig, AnyModelConfig, archi
 from diffcomp.coding.grid import Z_STRIDE
 from diffcomp.coding.quality import quality_to_code
 from diffcomp.data.config import DataConfig
-from diffcomp.decode_settings import DecodeConfig
+from diffcomp.decode_settings import DecodeConfig, check_dtype
 from diffcomp.distances.lpips_weights import check_net
-from diffcomp.objectives.precision import check_dtype
 
 SCHEDULES = ("cosine", "stairs")
+PRECISIONS = ("default", "bfloat16", "tensorfloat32", "float32")  # of JAX
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,7 @@ class TrainConfig:
     init: str
     klt_patches: int
     compute_dtype: str
+    matmul_precision: str
     clip_norm: float
     adam_b2: float
     average_decay: float
@@ -70,6 +71,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_dtype(self.compute_dtype)
+        if self.matmul_precision not in PRECISIONS:
+            raise ValueError(
+                f"train.matmul_precision is {self.matmul_precision!r}; it must be one of"
+                f" {', '.join(PRECISIONS)}."
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,8 @@ from jax.sharding import Mesh
 from diffcomp.architectures.registry import architecture_of
 from diffcomp.distances.dists import DistsWeights, load_dists
 from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
+from diffcomp.networks.precision import layers_follow_params
 from diffcomp.objectives.objective import Loss, Metrics, Objective
-from diffcomp.objectives.precision import layers_follow_params
 from diffcomp.params import Params
 from diffcomp.pixels import to_float
 from diffcomp.training import sharding
@@ -66,7 +66,8 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
             x, part_key = to_float(rows), jax.random.fold_in(key, number)
             conditions = architecture.draw(config.model, config.loss, x, part_key, state.step)
             params = {**state.params, **part}
-            with layers_follow_params():
+            precision = jax.default_matmul_precision(config.train.matmul_precision)
+            with precision, layers_follow_params():
                 return architecture.objectives[stage.objective](objective, params, x, conditions)
 
         gradients, metrics = _mean_gradients(loss_fn, trainable, batch, stage.accumulate)

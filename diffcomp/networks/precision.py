@@ -12,24 +12,16 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from diffcomp.decode_settings import check_dtype
 from diffcomp.params import Params, under
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-
-def check_dtype(dtype: str) -> None:
-    """Raises ValueError for a name that is not in DTYPES."""
-    if dtype not in DTYPES:
-        raise ValueError(f"compute_dtype is {dtype!r}; it must be one of {', '.join(DTYPES)}.")
 
 
 def cast_params(params: Params, dtype: str, float32: tuple[str, ...]) -> Params:
     """Parameters in `dtype`, but for those under a prefix of `float32`; raises as `check_dtype`."""
     check_dtype(dtype)
     return {
-        path: value if under(path, float32) else value.astype(DTYPES[dtype])
+        path: value if under(path, float32) else value.astype(dtype)
         for path, value in params.items()
     }
 
