@@ -1,10 +1,10 @@
 """TensorFlow Compression's range coder, byte for byte, as loops that Numba compiles.
 
 A stream is one number in [0, 1), written in base 2**16. Encoder and decoder narrow an interval,
-symbol by symbol, to the part that a table gives to each symbol. The state is that interval in
-units of the digit after next: `base`, 32 bits, and `width`, its size less one, from 2**16 - 1 to
-2**32 - 1. When an interval gets narrower than 2**16, its first digit is settled and leaves, and
-both move up by one digit.
+symbol by symbol, to the part that a table gives to each symbol. The state is that interval, in
+units of the second digit that has not left yet: `base`, of 32 bits, and `width`, the size less
+one, from 2**16 - 1 to 2**32 - 1. When the size falls to 2**16 or less, the first digit is settled
+and leaves, and both move up by one digit.
 
 Unless the interval still straddles a multiple of 2**32: then it is not known whether a carry will
 raise that digit. The encoder then holds back the raised digit in `held`, and counts in `run` the
