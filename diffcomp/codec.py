@@ -98,8 +98,10 @@ class Codec:
         eta: fresh noise in each step, [0, 1]. realism: from 0 for least squared error to 1 for a
         natural look. seed: of all noise, [0, 2**32). compute_dtype: of the networks, "float32" or
         "bfloat16", for accelerators. None leaves steps and gamma to the model, eta and seed at 0,
-        realism at 1, the type float32. Raises BitstreamError for bytes that are no intact file of this
-        model, ValueError for a setting out of its range.
+        realism at 1, the type float32.
+
+        Raises BitstreamError for bytes that are no intact file of this model, ValueError for a
+        setting out of its range.
         """
         return self.decode(data, DecodeSettings(steps, gamma, eta, realism, seed, compute_dtype))
 

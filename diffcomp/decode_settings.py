@@ -11,9 +11,8 @@ COMPUTE_DTYPES = ("float32", "bfloat16")
 def check_dtype(dtype: str) -> None:
     """Raises ValueError for a type that networks do not compute in."""
     if dtype not in COMPUTE_DTYPES:
-        raise ValueError(
-            f"compute_dtype is {dtype!r}; it must be one of {', '.join(COMPUTE_DTYPES)}."
-        )
+        known = ", ".join(COMPUTE_DTYPES)
+        raise ValueError(f"compute_dtype is {dtype!r}; it must be one of {known}.")
 
 
 @dataclasses.dataclass(frozen=True)
