@@ -101,13 +101,13 @@ def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
         assert dropped == left_out
 
 
-needs_chromium = pytest.mark.skipif(
-    chromium.PROGRAM is None, reason="no chromium on the PATH (apt-get install chromium)"
-)
-
-
 @pytest.fixture(scope="module")
 def page(evaluated, tmp_path_factory):
+    if chromium.PROGRAM is None:
+        pytest.skip(
+            "the report was not looked at in a browser: install Chromium (apt-get install"
+            f" chromium), or have one of {', '.join(chromium.PROGRAMS)} on the PATH"
+        )
     with chromium.page(tmp_path_factory.mktemp("profile")) as page:
         page.open(evaluated / "report" / "report.html")
         yield page
@@ -141,7 +141,6 @@ def drag(page, rect, start, end):
         page.mouse(kind, rect["x"] + share * rect["width"], y, buttons)
 
 
-@needs_chromium
 def test_the_slider_uncovers_the_other_picture(page, photo):
     choose(page, "zoom", "4")
     choose(page, "right", "8")  # the coarsest JPEG, after the model's eight
@@ -163,7 +162,6 @@ def test_the_slider_uncovers_the_other_picture(page, photo):
     assert np.abs(left - original[: left.shape[0], : left.shape[1]]).mean() < 4
 
 
-@needs_chromium
 def test_baselines_stand_at_matched_bytes(page):
     choose(page, "right", "2")
     choose(page, "left", "webp")
@@ -179,7 +177,6 @@ def test_baselines_stand_at_matched_bytes(page):
     assert captions[0].startswith("webp q=") and "%)" in captions[0] and "bpp" in captions[0]
 
 
-@needs_chromium
 def test_a_point_shows_its_figures(page):
     page.value("document.querySelector('[data-metric=psnr]').click()")
     box(page, "#plot")
@@ -194,7 +191,6 @@ def test_a_point_shows_its_figures(page):
     assert page.value("document.getElementById('tip').hidden") is False
 
 
-@needs_chromium
 def test_curves_axes_and_legend(page):
     page.value("document.querySelector('[data-metric=lpips_alex]').click()")
     texts = page.value("[...document.querySelectorAll('#plot text')].map(t => t.textContent)")
@@ -210,7 +206,6 @@ def test_curves_axes_and_legend(page):
     assert page.value(dashed) == before - 4
 
 
-@needs_chromium
 def test_the_table_sorts_by_a_column(page):
     heading = (
         "[...document.querySelectorAll('#summary th')].find(h => h.textContent === 'PSNR (dB)')"
@@ -227,7 +222,6 @@ def test_the_table_sorts_by_a_column(page):
     assert page.value(cells) == sorted(values, reverse=True)
 
 
-@needs_chromium
 def test_nothing_fails_and_nothing_is_fetched(page):
     assert page.faults == []
     assert {url.split(":")[0] for url in page.requests} <= {"file", "data"}
