@@ -1,0 +1,39 @@
+"""What different versions of the libraries must write alike, or read of each other."""
+
+import hashlib
+from pathlib import Path
+
+import jax
+import numpy as np
+import small_model
+
+from diffcomp.config import DecodeConfig
+from diffcomp.export import exported_model
+from diffcomp.networks.model import init_params
+from diffcomp.training.checkpoint import Position
+
+FOLDER = Path(__file__).parent / "golden" / "stacks"
+POSITION = Position(1, 7)  # of the checkpoints, of `small_states.state_at`
+
+
+def export_sha256(folder: Path) -> str:
+    """Exports a small model of NumPy's random numbers to `folder`; a hash of all its arrays.
+
+    Not of its files: other versions of zlib may compress them otherwise.
+    """
+    shapes = jax.eval_shape(lambda: init_params(small_model.MODEL, jax.random.key(0)))
+    rng = np.random.default_rng(5)
+    params = {
+        path: rng.normal(0, 0.1, shapes[path].shape).astype(np.float32) for path in sorted(shapes)
+    }
+    decode = DecodeConfig(steps=1, gamma=0.0)
+    model = exported_model.export("small", small_model.MODEL, params, {}, decode)
+    exported_model.save(model, folder)
+    digest = hashlib.sha256((folder / "model.json").read_bytes())
+    for file in ("coding.npz", "weights.npz"):
+        with np.load(folder / file) as arrays:
+            for name in sorted(arrays):
+                array = arrays[name]
+                digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+                digest.update(array.tobytes())
+    return digest.hexdigest()
