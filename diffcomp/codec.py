@@ -4,7 +4,7 @@ compress:    1 pad   2 analysis   3 code z, then y   4 pack
 decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 """
 
-import dataclasses
+import functools
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from diffcomp.decode_settings import DecodeSettings
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_folder
+from diffcomp.params import Params, under
 
 
 class Codec:
@@ -34,14 +35,25 @@ class Codec:
     def __init__(self, model: ExportedModel):
         self._architecture = model.architecture
         self._fingerprint = model.coder.fingerprint
-        self._params = {path: jnp.asarray(value) for path, value in model.params.items()}
-        # With the same arrays, for a large model should not be in memory twice.
-        self.model = dataclasses.replace(model, params=self._params)
+        self.model = model
 
     @property
     def one_rate(self) -> bool:
         """Whether the model has a single rate, hence neither quality nor realism."""
         return self._architecture.one_rate
+
+    @functools.cached_property
+    def _encode_params(self) -> Params:
+        return self._on_device(self._architecture.encode_params)
+
+    @functools.cached_property
+    def _decode_params(self) -> Params:
+        return self._on_device(self._architecture.decode_params)
+
+    def _on_device(self, prefixes: tuple[str, ...]) -> Params:
+        """The parameters under the prefixes, moved there once: who only decodes needs half."""
+        params = self.model.params.items()
+        return {path: jnp.asarray(value) for path, value in params if under(path, prefixes)}
 
     def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
         """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.
@@ -92,7 +104,7 @@ class Codec:
         sides = (self.padded_side(side) // Y_STRIDE for side in (info.height, info.width))
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
         x_hat = codec_programs.synthesize(
-            self.model.config, self._params, _pad(y_hat, *sides), quality, settings
+            self.model.config, self._decode_params, _pad(y_hat, *sides), quality, settings
         )
         return x_hat[: info.height, : info.width]
 
@@ -104,7 +116,7 @@ class Codec:
         height, width = image.shape[:2]
         padded = _pad(image, self.padded_side(height), self.padded_side(width))
         y, z = codec_programs.encode_latents(
-            self.model.config, self._params, padded, _network_quality(code)
+            self.model.config, self._encode_params, padded, _network_quality(code)
         )
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
@@ -145,7 +157,7 @@ class Codec:
         height, width = _check_image(image)
         padded = _pad(image, whole_blocks(height), whole_blocks(width))
         quality = _network_quality(self._quality_code(quality))
-        bits = codec_programs.estimate_bits(self.model.config, self._params, padded, quality)
+        bits = codec_programs.estimate_bits(self.model.config, self.model.params, padded, quality)
         return bits / (height * width)
 
     def _quality_code(self, quality: float | None) -> int:

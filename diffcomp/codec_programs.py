@@ -1,58 +1,40 @@
 """The compiled programs of a codec: image to latents, estimated bits, and y_hat to image.
 
-Each is compiled once per configuration and image size. They serve every architecture.
+Each is made once per configuration and image size, by `network_programs`, and then found again: in
+this process, or in the folder where JAX keeps compiled programs (see `program_store`).
 """
 
-import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from diffcomp.architectures.registry import AnyModelConfig, architecture_of
-from diffcomp.coding.grid import Y_STRIDE
+from diffcomp import program_store
+from diffcomp.architectures.registry import AnyModelConfig
 from diffcomp.decode_settings import DecodeSettings
-from diffcomp.diffusion import sampler
-from diffcomp.params import Params, variables_of
-from diffcomp.pixels import to_float, to_uint8
-
-# The number of steps is part of a program, the other settings are its inputs.
-jax.tree_util.register_dataclass(
-    DecodeSettings, data_fields=["gamma", "eta", "realism", "seed"], meta_fields=["steps"]
-)
+from diffcomp.params import Params
 
 
 def encode_latents(
     config: AnyModelConfig, params: Params, image: np.ndarray, quality: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [H, W, 3], sides multiples of 64 -> y [H/16, W/16, C], z [H/64, W/64, D]."""
-    y, z = _encode(config, params, image, jnp.float32(quality))
+    """uint8 [H, W, 3], sides multiples of 64 -> y [H/16, W/16, C], z [H/64, W/64, D].
+
+    `params` are those under the architecture's `encode_params`.
+    """
+    program = _program("encode", config, image.shape)
+    y, z = program(params, image, jnp.float32(quality))
     return np.asarray(y), np.asarray(z)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _encode(
-    config: AnyModelConfig, params: Params, image: Array, quality: Array
-) -> tuple[Array, Array]:
-    model = _bound(config, params)
-    latents = model.encode(to_float(image[None]), quality[None])
-    return latents.y[0], latents.z[0]
 
 
 def estimate_bits(
     config: AnyModelConfig, params: Params, image: np.ndarray, quality: float
 ) -> float:
     """Bits of y and z that the float model expects of uint8 [H, W, 3], sides multiples of 64."""
-    return float(_estimate(config, params, image, jnp.float32(quality)))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _estimate(config: AnyModelConfig, params: Params, image: Array, quality: Array) -> Array:
-    model = _bound(config, params)
-    rate = model.rate(model.encode(to_float(image[None]), quality[None]), quality[None])
-    return rate.bits_y[0] + rate.bits_z[0]
+    program = _program("estimate_bits", config, image.shape)
+    return float(program(params, image, jnp.float32(quality)))
 
 
 def synthesize(
@@ -64,36 +46,24 @@ def synthesize(
 ) -> np.ndarray:
     """y_hat [H/16, W/16, C], sides multiples of 4 -> uint8 [H, W, 3]: context, then diffusion.
 
-    `settings` are those that `DecodeSettings.filled` gives, none of them None.
+    `params` are those under the architecture's `decode_params`; `settings` are those that
+    `DecodeSettings.filled` gives, none of them None.
     """
-    inputs = dataclasses.replace(
-        settings,
-        gamma=jnp.float32(settings.gamma),
-        eta=jnp.float32(settings.eta),
-        realism=jnp.float32(settings.realism),
-        seed=jnp.uint32(settings.seed),
-    )
-    return np.asarray(_synthesize(config, params, y_hat, jnp.float32(quality), inputs))
+    knobs = (quality, settings.gamma, settings.eta, settings.realism)
+    program = _program("synthesize", config, y_hat.shape, steps=settings.steps)
+    inputs = (*map(jnp.float32, knobs), jnp.uint32(settings.seed))
+    return np.asarray(program(params, y_hat, *inputs))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _synthesize(
-    config: AnyModelConfig, params: Params, y_hat: Array, quality: Array, settings: DecodeSettings
-) -> Array:
-    model = _bound(config, params)
-    context = model.decode_context(y_hat[None], quality[None])
+@functools.cache
+def _program(
+    name: str, config: AnyModelConfig, shape: tuple[int, ...], **static: int
+) -> Callable[..., Any]:
+    """A function of `network_programs`, compiled at its first call."""
 
-    def denoise_fn(x_t: Array, t: Array, alpha_bar: Array) -> Array:
-        realism = settings.realism[None]
-        return model.denoise(x_t, t[None], alpha_bar[None], context, quality[None], realism)
+    def build() -> Callable[..., Any]:
+        from diffcomp import network_programs
 
-    key_start, key_steps = jax.random.split(jax.random.key(settings.seed))
-    height, width = (Y_STRIDE * side for side in y_hat.shape[:2])
-    x_T = settings.gamma * jax.random.normal(key_start, (1, height, width, 3))
-    grid = architecture_of(config).sample_grid(config, settings.steps)
-    return to_uint8(sampler.ddim(denoise_fn, x_T, grid, eta=settings.eta, key=key_steps)[0])
+        return functools.partial(getattr(network_programs, name), config, *static.values())
 
-
-def _bound(config: AnyModelConfig, params: Params):  # noqa: ANN202
-    """The network with its parameters: its methods can be called as they are."""
-    return architecture_of(config).network(config).bind(variables_of(params))
+    return program_store.Program(build, (name, repr(config), shape, tuple(static.items())))

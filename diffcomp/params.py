@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flax.traverse_util import unflatten_dict
-
 Params = dict[str, Any]  # path -> array, NumPy's or JAX's
 
 
@@ -19,4 +17,11 @@ def under(path: str, prefixes: Iterable[str]) -> bool:
 
 def variables_of(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters by path -> the tree that a module's `apply` and `bind` take."""
-    return {"params": unflatten_dict(dict(params), sep="/")}
+    tree: dict[str, Any] = {}
+    for path, value in params.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return {"params": tree}

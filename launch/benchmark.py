@@ -25,7 +25,8 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from PIL import Image
 
-from diffcomp.architectures.registry import AnyModelConfig, init_params, network, param_shapes
+from diffcomp.architectures.parameters import init_params, param_shapes
+from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.config import from_mapping
 from diffcomp.data.config import DataConfig
 from diffcomp.data.crop_slots import CropSlots
@@ -107,7 +108,7 @@ def _dataset(data: DataConfig, stage: StageConfig) -> Iterator[CropDataset]:
 
 def benchmark_decoding(config: AnyModelConfig, width: int, height: int) -> None:
     """Prints the table of one image size: the programs that a codec runs, and peak memory."""
-    model = network(config)
+    model = architecture_of(config).network(config)
     options = _options()
     # Not `init_params`: that runs the model, and the peak of memory would be its own.
     params = jax.tree.map(lambda value: 0.1 * (value - 0.5), filled(param_shapes(config)))

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from absl import app, flags
 from ml_collections import config_flags
 
-from diffcomp.architectures.registry import AnyModelConfig, network, param_shapes
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.config import from_mapping
 from diffcomp.params import variables_of
 from diffcomp.profiling.complexity import count_macs
@@ -27,7 +28,7 @@ def parameters(config: AnyModelConfig) -> dict[str, int]:
 
 def kmacs_per_pixel(config: AnyModelConfig) -> dict[str, float]:
     """Thousand multiply-accumulates per pixel of the encoder, hyper synthesis, and decoder."""
-    model, params = network(config), param_shapes(config)
+    model, params = architecture_of(config).network(config), param_shapes(config)
     x = jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.float32)
     one = jax.ShapeDtypeStruct((1,), jnp.float32)
 

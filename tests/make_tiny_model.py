@@ -15,7 +15,7 @@ import numpy as np
 import skimage.data
 import tiny_model
 
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
 from diffcomp.codec import load
 from diffcomp.config import from_mapping
 from diffcomp.decode_settings import DecodeConfig

@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
 from diffcomp.config import from_mapping
 from diffcomp.training import sharding
 from diffcomp.training.config import Config, MeshConfig

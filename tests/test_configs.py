@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from diffcomp.architectures.base import BASE
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
+from diffcomp.architectures.registry import BASE
 from diffcomp.config import from_mapping, to_dict
 from diffcomp.evaluation.baselines import BASELINES
 from diffcomp.evaluation.evaluate import EvaluateConfig, chosen_metrics

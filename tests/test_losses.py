@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from small_model import LOSS, MODEL
 
-from diffcomp.architectures.base import BASE
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
+from diffcomp.architectures.registry import BASE
 from diffcomp.distances.dists import load_dists
 from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.networks.latents import Rate

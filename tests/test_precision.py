@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from small_model import MODEL
 
-from diffcomp.architectures.registry import architecture_of, param_shapes
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import architecture_of
 from diffcomp.objectives.precision import cast_params, layers_follow_params
 from diffcomp.published.config import XPARAM
 from diffcomp.published.layers import UpConv

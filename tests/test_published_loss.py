@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
 from diffcomp.objectives.objective import Objective
 from diffcomp.objectives.published import (
     CdcConditions,

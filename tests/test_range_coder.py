@@ -1,11 +1,16 @@
-"""Tests of the range coder: exact round trips, sizes near the ideal, and no harm from bad data."""
+"""Tests of the range coder: exact round trips, sizes near the ideal, and no harm from bad data.
+
+Every test runs with both implementations; test_range_coders_agree.py compares them.
+"""
 
 import math
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
+from range_coder_tables import TFC_MISSING
 
 from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.coding.cdf_tables import (
@@ -22,6 +27,15 @@ SCALES = gaussian_scales(8, 0.11, 40.0)
 TABLES = gaussian_tables(SCALES)
 # Three channels: skewed, even, and one where the escape is the rule.
 PRIOR = tables_from_pmfs([np.array([0.001, 0.998]), np.full(8, 0.12), np.array([0.01])], [-1, 5, 0])
+
+
+@pytest.fixture(
+    params=["numba", pytest.param("tfc", marks=pytest.mark.skipif(**TFC_MISSING))], autouse=True
+)
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the implementation that the test uses."""
+    monkeypatch.setenv("DIFFCOMP_RANGE_CODER", request.param)
+    return request.param
 
 
 def encode(tables: CdfTables, symbols: np.ndarray, indexes: np.ndarray) -> bytes:
@@ -236,17 +250,46 @@ def test_finish_ends_use() -> None:
         decoder.finish()
 
 
-def test_tensorflow_is_loaded_late_and_in_silence() -> None:
+def test_threads_do_not_disturb_each_other() -> None:
+    signals = [draw((100_000,), seed) for seed in range(4)]
+    expected = [encode(TABLES, *signal) for signal in signals]
+    found = [b""] * len(signals)
+
+    def code(i: int) -> None:
+        symbols, indexes = signals[i]
+        if np.array_equal(decode(TABLES, expected[i], indexes), symbols):
+            found[i] = encode(TABLES, symbols, indexes)
+
+    threads = [threading.Thread(target=code, args=(i,)) for i in range(len(signals))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+def test_compilers_are_loaded_late_and_in_silence(implementation: str) -> None:
     program = """
 import sys
 import numpy as np
 from diffcomp.coding.cdf_tables import gaussian_tables
 from diffcomp.coding.range_coder import RangeEncoder
-assert not {"tensorflow", "jax"} & set(sys.modules)
+assert not {"jax", "numba", "tensorflow"} & set(sys.modules)
 encoder = RangeEncoder(gaussian_tables(np.ones(1)))
 encoder.encode_channel(np.zeros((3, 1), int))
 encoder.finish()
-assert "tensorflow" in sys.modules
+assert [name for name in ("numba", "tensorflow") if name in sys.modules] == sys.argv[1:]
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    module = {"numba": "numba", "tfc": "tensorflow"}[implementation]
+    result = subprocess.run([sys.executable, "-c", program, module], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["", "TFC", "tensorflow"])
+def test_unknown_implementation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFCOMP_RANGE_CODER", name)
+    message = f"DIFFCOMP_RANGE_CODER is '{name}'; it must be one of numba, tfc"
+    with pytest.raises(ValueError, match=message):
+        RangeEncoder(TABLES)
+    with pytest.raises(ValueError, match=message):
+        RangeDecoder(TABLES, b"")

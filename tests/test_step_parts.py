@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.architectures.base import BASE
-from diffcomp.architectures.published import PUBLISHED
-from diffcomp.architectures.registry import param_shapes
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import BASE, PUBLISHED
 from diffcomp.config import from_mapping
 from diffcomp.profiling import step_parts
 from diffcomp.profiling.complexity import count_macs

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.architectures.registry import init_params, network
+from diffcomp.architectures.parameters import init_params
+from diffcomp.architectures.registry import architecture_of
 from diffcomp.config import from_mapping
 from diffcomp.networks.parts import FLOAT32
 from diffcomp.objectives.base import draw_conditions, linear_objective
@@ -195,7 +196,9 @@ def test_micro_batches_are_averaged(params, batch):
     for number, rows in enumerate((batch, other)):
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(CONFIG.train.seed), 0), 0)
         drawn = draw_conditions(CONFIG.loss, to_float(rows), jax.random.fold_in(key, number))
-        objective = Objective(network(CONFIG.model), CONFIG.loss, FLOAT32)
+        objective = Objective(
+            architecture_of(CONFIG.model).network(CONFIG.model), CONFIG.loss, FLOAT32
+        )
         values = {path: jnp.array(v) for path, v in params.items()}
         losses.append(float(linear_objective(objective, values, to_float(rows), drawn)[0]))
     assert losses[0] != losses[1]

@@ -14,7 +14,7 @@ from etils import epath
 from PIL import Image
 from small_model import CDC_LOSS
 
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
 from diffcomp.codec import Codec
 from diffcomp.config import from_mapping
 from diffcomp.decode_settings import DecodeConfig
@@ -331,7 +331,7 @@ def test_a_machine_without_a_range_coder_trains_on(params, folder, tmp_path, cap
     def missing():
         raise ImportError("coding needs another machine")
 
-    monkeypatch.setattr("diffcomp.coding.range_coder._tensorflow", missing)
+    monkeypatch.setattr("diffcomp.coding.range_coder._implementation", missing)
     assert Validation(config(folder), tmp_path).run(3, params, Writer()) is None
     assert caplog.messages == ["no validation at step 3: coding needs another machine"]
 

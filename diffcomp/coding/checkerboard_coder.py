@@ -7,7 +7,12 @@ from typing import ClassVar
 import numpy as np
 
 from diffcomp.coding import entropy_parameters
-from diffcomp.coding.fixed_point import LARGEST_ACTIVATION, PARAMETER_BITS, round_shift
+from diffcomp.coding.fixed_point import (
+    LARGEST_ACTIVATION,
+    PARAMETER_BITS,
+    dequantize_conv,
+    round_shift,
+)
 from diffcomp.coding.latent_coder import STEP_BITS, LatentCoder, Pass, to_symbols
 from diffcomp.coding.quality import CODES
 
@@ -41,6 +46,17 @@ class CheckerboardCoder(LatentCoder):
                 f"step is {self.step.shape} and log2_step {self.log2_step.shape};"
                 f" both must have {CODES} rows and as many columns as y has channels."
             )
+
+    def float_layers(self, prefix: str) -> dict[str, np.ndarray]:
+        """Kernel and bias of each layer as floats equal to the integers, by path.
+
+        Training that goes on from an export thus starts from what its files are coded with.
+        """
+        params = {}
+        for name, conv in self.layers.convs.items():
+            kernel, bias = dequantize_conv(conv)
+            params[f"{prefix}{name}/kernel"], params[f"{prefix}{name}/bias"] = kernel, bias
+        return params
 
     def z_symbols(self, z: np.ndarray) -> np.ndarray:
         return to_symbols(z)

@@ -1,65 +1,73 @@
-"""Codes integers into bytes with the tables of `cdf_tables` and TensorFlow Compression's ops.
+"""Codes integers into bytes: TensorFlow Compression's range coder, over the tables of `cdf_tables`.
 
-The ops read the layout of `CdfTables.lookup`; which table codes a symbol is said by its index. A
+The streams are those of its ops, byte for byte. There are two implementations, which write the
+same bytes and read any bytes alike: `numba_range_coder`, our own, compiled by Numba, which is the
+default; and `tfc_range_coder`, the ops themselves, for comparison, with the environment variable
+`DIFFCOMP_RANGE_CODER=tfc`.
+
+Both read the layout of `CdfTables.lookup`; which table codes a symbol is said by its index. A
 symbol outside of its table is coded as the table's escape. Its excess e (1, 2, ... above the last
 symbol, -1, -2, ... below the first) follows after all symbols of the same call, in two parts:
 
     1. for every escape, floor(log2 |e|) and the sign of e, uniform over 64 values;
     2. for every escape, the floor(log2 |e|) bits of |e| below its leading one, highest first.
-
-The ops have an escape of their own, an Elias gamma code switched on by a negative precision. It is
-not used because its decoder counts zero bits without a limit: an empty or zeroed stream hangs it
-for good. With positive precisions every stream decodes to something, in a time bounded by the
-number of symbols asked for.
 """
 
-import contextlib
+import importlib
 import os
-from functools import cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 
 from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.coding.cdf_tables import ESCAPE_HEADER_BITS, MAX_SYMBOL, CdfTables, escape_excess
 
+IMPLEMENTATION_VARIABLE = "DIFFCOMP_RANGE_CODER"
+IMPLEMENTATIONS = ("numba", "tfc")  # the first is the default
+
 # Two tables that follow the model's own, precision first: escape headers, and single bits.
 _HEADER_TABLE = np.append(ESCAPE_HEADER_BITS, np.arange(2**ESCAPE_HEADER_BITS + 1))
 _BIT_TABLE = np.array([1, 0, 1, 2])
 
 
-class _TensorFlow(NamedTuple):
-    """The two modules used, loaded."""
+class PositionEncoder(Protocol):
+    """What an implementation's `Encoder(lookup)` does: it codes positions, without escapes.
 
-    tf: ModuleType
-    ops: ModuleType
+    `lookup` is int32 [total]: for each table its precision from 1 to 16 and its counts, which grow
+    from 0 to 2**precision. Positions and indexes are C-contiguous and have been checked.
+    """
+
+    def encode(self, positions: np.ndarray, indexes: np.ndarray) -> None:
+        """Appends positions, int32 [n], each within the table of its index, int32 [n]."""
+
+    def finish(self) -> bytes:
+        """Returns the stream."""
 
 
-@cache
-def _tensorflow() -> _TensorFlow:
-    """Imports TensorFlow: late, since it takes seconds; silent; and without touching GPUs."""
-    # Without this the import writes a dozen lines on CUDA and oneDNN to stderr. It is set, not
-    # defaulted, since JAX has put a lower level there when it was imported first.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise ImportError(f"coding needs TensorFlow 2.17, for its range coder: {error}") from error
+class PositionDecoder(Protocol):
+    """What an implementation's `Decoder(lookup, data)` does; see `PositionEncoder`."""
 
-    # The ops run on the CPU, and TensorFlow would reserve the memory of accelerators JAX uses.
-    # A host program that has already started TensorFlow has made its own choice: RuntimeError.
-    with contextlib.suppress(RuntimeError):
-        tf.config.set_visible_devices([], "GPU")
-    try:
-        import tensorflow_compression_ops as ops
-    except ImportError as error:
-        raise ImportError(
-            "coding needs tensorflow-compression-ops, of which wheels exist for Linux on x86-64"
-            f" only: {error}"
-        ) from error
+    def decode(self, indexes: np.ndarray) -> np.ndarray:
+        """Returns positions, int32 [n], each within the table of its index, int32 [n]."""
 
-    return _TensorFlow(tf, ops)
+    def finish(self) -> bool:
+        """Whether the stream was read to its end and the state is one where encoders stop."""
+
+
+def _implementation() -> ModuleType:
+    """Imports the chosen implementation: late, since Numba takes most of a second.
+
+    Raises:
+      ImportError: if it needs a package that is not installed.
+      ValueError: if `DIFFCOMP_RANGE_CODER` names none.
+    """
+    name = os.environ.get(IMPLEMENTATION_VARIABLE, IMPLEMENTATIONS[0])
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"{IMPLEMENTATION_VARIABLE} is {name!r}; it must be one of {', '.join(IMPLEMENTATIONS)}"
+        )
+    return importlib.import_module(f"diffcomp.coding.{name}_range_coder")
 
 
 class RangeEncoder:
@@ -67,7 +75,7 @@ class RangeEncoder:
 
     def __init__(self, tables: CdfTables) -> None:
         self._tables = tables
-        self._handle = _tensorflow().ops.create_range_encoder([], _lookup(tables))
+        self._encoder: PositionEncoder | None = _implementation().Encoder(_lookup(tables))
 
     def encode_channel(self, symbols: np.ndarray) -> None:
         """Appends `symbols`, where the last axis says which table codes each.
@@ -98,19 +106,17 @@ class RangeEncoder:
                 f"symbols and indexes must agree in shape: {symbols.shape}, {indexes.shape}"
             )
         symbols, indexes = symbols.ravel(), indexes.ravel()
-        excess = escape_excess(self._tables, symbols, indexes)
-        positions = np.where(
-            excess == 0,
-            symbols - self._tables.offsets[indexes],
-            self._tables.sizes[indexes] - 1,
-        )
+        positions = symbols - np.take(self._tables.offsets, indexes)
+        escapes = np.take(_escapes(self._tables), indexes)
+        escaped = np.flatnonzero((positions < 0) | (positions >= escapes))
+        positions[escaped] = escapes[escaped]
         self._encode(positions, indexes)
-        self._encode_excess(excess[excess != 0])
+        self._encode_excess(escape_excess(self._tables, symbols[escaped], indexes[escaped]))
 
     def finish(self) -> bytes:
         """Returns the stream. The encoder cannot be used afterwards."""
-        handle, self._handle = self._open_handle(), None
-        return _tensorflow().ops.entropy_encode_finalize(handle).numpy()
+        encoder, self._encoder = self._open_encoder(), None
+        return encoder.finish()
 
     def _encode_excess(self, excess: np.ndarray) -> None:
         """Appends the values of escapes, int64 [n], none of them 0."""
@@ -123,16 +129,12 @@ class RangeEncoder:
 
     def _encode(self, positions: np.ndarray, indexes: np.ndarray) -> None:
         """Appends positions within tables; both arguments are integers [n]."""
-        handle = self._open_handle()
-        if len(positions) > 0:
-            self._handle = _tensorflow().ops.entropy_encode_index(
-                handle, indexes.astype(np.int32), positions.astype(np.int32)
-            )
+        self._open_encoder().encode(_int32(positions), _int32(indexes))
 
-    def _open_handle(self) -> object:
-        if self._handle is None:
+    def _open_encoder(self) -> PositionEncoder:
+        if self._encoder is None:
             raise ValueError("the encoder is finished")
-        return self._handle
+        return self._encoder
 
 
 class RangeDecoder:
@@ -147,10 +149,7 @@ class RangeDecoder:
         if not isinstance(data, bytes):
             raise ValueError(f"data must be bytes, found {type(data).__name__}")
         self._tables = tables
-        tensorflow = _tensorflow()
-        self._handle = tensorflow.ops.create_range_decoder(
-            tensorflow.tf.constant(data), _lookup(tables)
-        )
+        self._decoder: PositionDecoder | None = _implementation().Decoder(_lookup(tables), data)
 
     def decode_channel(self, shape: tuple[int, ...]) -> np.ndarray:
         """Returns int32 symbols of `shape` [..., C], C = len(tables); see `encode_channel`.
@@ -170,15 +169,16 @@ class RangeDecoder:
         """
         shape, indexes = np.shape(indexes), _checked_indexes(self._tables, indexes).ravel()
         positions = self._decode(indexes)
-        last = self._tables.sizes[indexes] - 1
-        escaped = positions == last
-        excess = self._decode_excess(np.count_nonzero(escaped))
-        positions[escaped] = np.where(excess < 0, excess, excess + last[escaped] - 1)
-        symbols = positions + self._tables.offsets[indexes]
-        if np.any(np.abs(symbols) > MAX_SYMBOL):
-            largest = symbols[np.argmax(np.abs(symbols))]
+        escaped = np.flatnonzero(positions == np.take(_escapes(self._tables), indexes))
+        symbols = positions + np.take(self._tables.offsets, indexes)
+        excess = self._decode_excess(len(escaped))
+        first, above = self._tables.offsets[indexes[escaped]], symbols[escaped]
+        values = np.where(excess < 0, first + excess, above + excess - 1)
+        if np.any(np.abs(values) > MAX_SYMBOL):
+            largest = values[np.argmax(np.abs(values))]
             raise BitstreamError(f"the stream is damaged: symbol {largest} is beyond ±{MAX_SYMBOL}")
-        return symbols.astype(np.int32).reshape(shape)
+        symbols[escaped] = values
+        return symbols.reshape(shape)
 
     def finish(self) -> None:
         """Ends decoding. The decoder cannot be used afterwards.
@@ -187,13 +187,13 @@ class RangeDecoder:
           BitstreamError: if the stream was not read to its end, or the state is otherwise not one
             in which an encoder stops. It says nothing about a stream that was read too far.
         """
-        handle, self._handle = self._open_handle(), None
-        if not _tensorflow().ops.entropy_decode_finalize(handle).numpy():
+        decoder, self._decoder = self._open_decoder(), None
+        if not decoder.finish():
             raise BitstreamError("the stream is damaged: it does not end with the last symbol")
 
     def _decode_excess(self, count: int) -> np.ndarray:
         """Returns the values of `count` escapes, int64 [count], none of them 0."""
-        headers = self._decode(np.full(count, len(self._tables)))
+        headers = self._decode(np.full(count, len(self._tables))).astype(np.int64)
         lengths, negative = headers // 2, headers % 2 == 1
         shifts = _shifts(lengths)
         bits = self._decode(np.full(len(shifts), len(self._tables) + 1))
@@ -203,25 +203,23 @@ class RangeDecoder:
         return np.where(negative, -magnitudes, magnitudes)
 
     def _decode(self, indexes: np.ndarray) -> np.ndarray:
-        """Returns positions within tables, int64 [n], for integers [n]."""
-        handle = self._open_handle()
-        if len(indexes) == 0:
-            return np.zeros(0, np.int64)
-        tensorflow = _tensorflow()
-        self._handle, positions = tensorflow.ops.entropy_decode_index(
-            handle, indexes.astype(np.int32), indexes.shape, tensorflow.tf.int32
-        )
-        return positions.numpy().astype(np.int64)
+        """Returns positions within tables, int32 [n], for integers [n]."""
+        return self._open_decoder().decode(_int32(indexes))
 
-    def _open_handle(self) -> object:
-        if self._handle is None:
+    def _open_decoder(self) -> PositionDecoder:
+        if self._decoder is None:
             raise ValueError("the decoder is finished")
-        return self._handle
+        return self._decoder
 
 
 def _lookup(tables: CdfTables) -> np.ndarray:
     """Returns the model's tables and the two of escapes, int32 [total]."""
     return np.concatenate([tables.lookup, _HEADER_TABLE, _BIT_TABLE]).astype(np.int32)
+
+
+def _escapes(tables: CdfTables) -> np.ndarray:
+    """Returns the position of each table's escape, its last, int32 [tables]."""
+    return (tables.sizes - 1).astype(np.int32)
 
 
 def _shifts(lengths: np.ndarray) -> np.ndarray:
@@ -231,13 +229,14 @@ def _shifts(lengths: np.ndarray) -> np.ndarray:
 
 
 def _channel_indexes(tables: CdfTables, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the position along the last axis, int64 of `shape`."""
+    """Returns the position along the last axis, int32 of `shape`."""
     if len(shape) == 0 or shape[-1] != len(tables):
         raise ValueError(f"the last axis must be {len(tables)} long, found shape {tuple(shape)}")
-    return np.broadcast_to(np.arange(len(tables)), shape)
+    return np.broadcast_to(np.arange(len(tables), dtype=np.int32), shape)
 
 
 def _checked_symbols(symbols: np.ndarray) -> np.ndarray:
+    """Returns the symbols as int32, once they are known to be integers that it holds."""
     symbols = np.asarray(symbols)
     if symbols.dtype.kind not in "iu":
         raise ValueError(f"symbols must be integers, found {symbols.dtype}")
@@ -245,10 +244,11 @@ def _checked_symbols(symbols: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"symbols must lie within ±{MAX_SYMBOL}, found {symbols.min()} to {symbols.max()}"
         )
-    return symbols.astype(np.int64)
+    return symbols.astype(np.int32, copy=False)
 
 
 def _checked_indexes(tables: CdfTables, indexes: np.ndarray) -> np.ndarray:
+    """Returns the indexes as int32, once they are known to be those of tables."""
     indexes = np.asarray(indexes)
     if indexes.dtype.kind not in "iu":
         raise ValueError(f"indexes must be integers, found {indexes.dtype}")
@@ -256,4 +256,8 @@ def _checked_indexes(tables: CdfTables, indexes: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"indexes must be from 0 to {len(tables) - 1}, found {indexes.min()} to {indexes.max()}"
         )
-    return indexes
+    return indexes.astype(np.int32, copy=False)
+
+
+def _int32(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.int32)

@@ -2,7 +2,8 @@
 
 `coding.npz` holds the integers of the coding part (see `latent_coder`), made once from the floats
 by `export` and never recomputed. `weights.npz` holds the other parameters; the large ones as
-float16, unless a model is to keep its float32 values exactly.
+float16, unless a model is to keep its float32 values exactly. Both are stored uncompressed: random
+bits hardly shrink, and every start would wait for them.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from diffcomp.architectures.architecture import Architecture
-from diffcomp.architectures.registry import AnyModelConfig, architecture_of, param_shapes
+from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.latent_coder import LatentCoder
 from diffcomp.config import from_mapping, to_dict
 from diffcomp.decode_settings import DecodeConfig
@@ -58,7 +59,7 @@ def export(
     """Float parameters -> integer coding part and weights, exactly as `load` gives them.
 
     Large arrays are rounded to float16, unless `exact`. A model that was trained from another and
-    left all that the coding part hangs on as it was keeps the coding part of that `origin`, so that
+    left unchanged all that the coding part is derived from keeps that of its `origin`, so that
     either reads the other's files: derived anew, on another machine, it might differ by rounding.
     """
     architecture = architecture_of(config)
@@ -102,6 +103,7 @@ def check_target(directory: Path) -> None:
 def save(model: ExportedModel, directory: Path) -> None:
     """Writes the folder, whole or not at all; raises FileExistsError if the path is in use."""
     check_target(directory)
+    _check_shapes(model.params, model.config, directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".diffcomp-", dir=directory.parent) as temporary:
         built = Path(temporary) / directory.name
@@ -116,13 +118,14 @@ def _write(model: ExportedModel, directory: Path) -> None:
         for path, value in model.params.items()
         if not path.startswith(model.architecture.coded_layers)
     }
-    np.savez_compressed(directory / "weights.npz", **weights)
-    np.savez_compressed(directory / "coding.npz", **model.coder.to_arrays())
+    np.savez(directory / "weights.npz", **weights)
+    np.savez(directory / "coding.npz", **model.coder.to_arrays())
     description = {
         "format": FORMAT,
         "name": model.name,
         "fingerprint": f"{model.coder.fingerprint:08x}",
         "config": to_dict(model.config),
+        "shapes": _shapes_crc(model.config, model.params),
         "decode": to_dict(model.decode),
         "card": model.card,
     }
@@ -158,7 +161,9 @@ def load(directory: Path) -> ExportedModel:
             f" {fingerprint}: the files do not belong together."
         )
     params |= architecture.float_twin(coder)
-    _check_shapes(params, config, directory)
+    # What `save` has checked need not be checked again, for which all networks would be traced.
+    if description.get("shapes") != _shapes_crc(config, params):
+        _check_shapes(params, config, directory)
     return ExportedModel(name, config, params, coder, decode, card)
 
 
@@ -168,8 +173,17 @@ def _read_arrays(file: Path) -> Params:
         return dict(arrays)
 
 
+def _shapes_crc(config: AnyModelConfig, params: Params) -> str:
+    """CRC-32, in hexadecimal, of the configuration and of the shape of every parameter."""
+    shapes = {path: list(value.shape) for path, value in params.items()}
+    text = json.dumps([to_dict(config), shapes], sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
 def _check_shapes(params: Params, config: AnyModelConfig, directory: Path) -> None:
     """Raises ModelError unless `params` are, in name and shape, those of a model of `config`."""
+    from diffcomp.architectures.parameters import param_shapes
+
     shapes = {path: value.shape for path, value in param_shapes(config).items()}
     found = {path: value.shape for path, value in params.items()}
     for path in sorted(shapes.keys() | found.keys()):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffcomp.architectures.registry import param_shapes
+from diffcomp.architectures.parameters import param_shapes
 from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export.exported_model import ExportedModel, export
 from diffcomp.files.torch_file import WeightsError

@@ -1,10 +1,10 @@
-"""The integers of the base model's coding part from its floats, and back."""
+"""The integers of the base model's coding part from its floats."""
 
 import numpy as np
 
 from diffcomp.coding import cdf_tables
 from diffcomp.coding.checkerboard_coder import LAYER_BITS, CheckerboardCoder
-from diffcomp.coding.fixed_point import PARAMETER_BITS, FixedPointLayers, dequantize_conv
+from diffcomp.coding.fixed_point import PARAMETER_BITS, FixedPointLayers
 from diffcomp.coding.latent_coder import STEP_BITS
 from diffcomp.coding.quality import CODES, code_to_quality
 from diffcomp.networks.config import ModelConfig
@@ -12,19 +12,6 @@ from diffcomp.networks.hyperprior import interpolate_knots
 from diffcomp.networks.parts import CODED_LAYERS
 from diffcomp.networks.prior_tables import prior_tables
 from diffcomp.params import Params
-
-
-def float_twin(coder: CheckerboardCoder) -> Params:
-    """Float parameters equal to the integers, of the layers of which only these are kept.
-
-    Training that goes on from an export thus starts from what its files are coded with.
-    """
-    params = {}
-    for name, conv in coder.layers.convs.items():
-        kernel, bias = dequantize_conv(conv)
-        params[f"{CODED_LAYERS}{name}/kernel"] = kernel
-        params[f"{CODED_LAYERS}{name}/bias"] = bias
-    return params
 
 
 def checkerboard_coder(config: ModelConfig, params: Params) -> CheckerboardCoder:

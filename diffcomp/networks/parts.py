@@ -1,5 +1,7 @@
-"""The parts of the base model, as prefixes of its parameters' paths. Whoever names parameters
-takes the names from here: stages of training, export, precision, profiling."""
+"""The parts of the base model, as prefixes of its parameters' paths.
+
+Code and configurations that name parameters take the names from here.
+"""
 
 # The linear transforms around y: the Karhunen-Loeve basis and the mean patch.
 LINEAR = (

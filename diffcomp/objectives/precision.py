@@ -1,6 +1,6 @@
 """Networks that compute in bfloat16, from parameters that stay float32.
 
-What decides over bits, colours and noise levels stays in float32 throughout: the hyperprior and
+What bits, colours and noise levels depend on stays in float32 throughout: the hyperprior and
 its prior, the linear path of the transforms, the embedding of time, losses and optimiser. The
 other networks get their parameters as bfloat16, and each layer reads its input in the type of its
 parameters.

@@ -8,16 +8,14 @@ from diffcomp.coding.fixed_point import PARAMETER_BITS, FixedPointLayers
 from diffcomp.coding.single_pass_coder import ACTIVATION_BITS, LAYER_BITS, SinglePassCoder
 from diffcomp.networks.prior_tables import prior_tables
 from diffcomp.params import Params
-from diffcomp.published.config import CdcConfig
 from diffcomp.published.layers import subpixel_kernel
 from diffcomp.published.model import MIN_SCALE
 from diffcomp.published.parts import MEDIANS
 
 
-def single_pass_coder(config: CdcConfig, params: Params) -> SinglePassCoder:
+def single_pass_coder(params: Params) -> SinglePassCoder:
     """The coding part of a model with these parameters, float32 by path."""
     params = {path: np.asarray(value) for path, value in params.items()}
-    del config
     weights = {"head": _conv(params, "hyper_synthesis/head")}
     for i, name in enumerate(("up32", "up16")):
         kernel, bias = _conv(params, f"hyper_synthesis/ups_{i}")

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from diffcomp.architectures.registry import architecture_of, init_params, param_shapes
+from diffcomp.architectures.parameters import init_params, param_shapes
+from diffcomp.architectures.registry import architecture_of
 from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.config import to_dict
 from diffcomp.data.crop_slots import CropSlots
@@ -40,12 +41,12 @@ def initial_params(config: Config, mesh: Mesh, slots: CropSlots) -> Params:
     shardings = {path: form.sharding for path, form in forms.items()}
     create = jax.jit(lambda key: init_params(config.model, key), out_shardings=shardings)
     params = create(jax.random.key(config.train.seed))
-    linear_codec = architecture_of(config.model).linear_codec
-    if linear_codec is None:
+    architecture = architecture_of(config.model)
+    if not architecture.starts_linear:
         return params
     log.info("fitting the Karhunen-Loeve transform")
     mean, covariance = karhunen_loeve.patch_covariance(_patch_batches(config, slots))
-    fitted = linear_codec(mean, covariance, config.model, config.loss)
+    fitted = architecture.linear_codec(mean, covariance, config.model, config.loss)
     return {**params, **sharding.place(mesh, fitted)}
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from diffcomp.architectures.registry import param_shapes
+from diffcomp.architectures.parameters import param_shapes
 from diffcomp.config import to_dict
 from diffcomp.data.crop_slots import CropSlots
 from diffcomp.data.input_pipeline import CropDataset, WaitTimer
@@ -64,7 +64,7 @@ def restore_average(
 
 
 class _Run:
-    """What lives as long as the run: mesh, data, checkpoints, writers, and the wish to stop."""
+    """What lives as long as the run: mesh, data, checkpoints, writers, and whether to stop."""
 
     def __init__(self, config: Config, workdir: epath.Path):
         self.config = config

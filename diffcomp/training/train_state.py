@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-from diffcomp.architectures.registry import architecture_of, param_shapes
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import architecture_of
 from diffcomp.params import Params
 from diffcomp.training import sharding
 from diffcomp.training.config import Config, StageConfig

@@ -111,7 +111,7 @@ def _mean_gradients(
 ) -> tuple[Params, Metrics]:
     """Gradients and metrics, the loss among them, averaged over `count` micro-batches in a row.
 
-    Micro-batch m has the rows m, m + count, ...: every device finds its part of it at home.
+    Micro-batch m has the rows m, m + count, ...: so each device already holds its part of it.
     """
     batch = batch.reshape(-1, count, *batch.shape[1:]).swapaxes(0, 1)
     value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)

@@ -3,7 +3,6 @@
 The weights are exported as for release, and the images are compressed to real files and decoded.
 """
 
-import csv
 import dataclasses
 import io
 import logging
@@ -23,6 +22,7 @@ from diffcomp.distances.distortion import bpp, mse, psnr
 from diffcomp.distances.lpips import lpips_of_images
 from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.export import exported_model
+from diffcomp.files.run_folder import append_rows, replace_bytes
 from diffcomp.params import Params
 from diffcomp.training.config import Config
 from diffcomp.training.metric_writers import MetricWriter
@@ -138,17 +138,12 @@ class Validation:
         return row, np.concatenate([image, *decoded.values()], axis=1)
 
     def _append_rows(self, step: int, means: dict[float | None, Row]) -> None:
-        path = self._workdir / "validation.csv"
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if not path.exists():
-            writer.writerow(("step", "quality", *next(iter(means.values()))))
-        for quality, row in means.items():
-            shown = "" if quality is None else f"{quality:g}"
-            writer.writerow((step, shown, *(f"{value:.6g}" for value in row.values())))
-        # Files on a bucket cannot be appended to.
-        before = path.read_bytes() if path.exists() else b""
-        _replace(path, before + text.getvalue().encode())
+        header = ("step", "quality", *next(iter(means.values())))
+        rows = [
+            (step, "" if q is None else f"{q:g}", *(f"{value:.6g}" for value in row.values()))
+            for q, row in means.items()
+        ]
+        append_rows(self._workdir / "validation.csv", header, rows)
 
     def _write_panels(
         self, step: int, quality: float | None, panels: np.ndarray, writer: MetricWriter
@@ -160,7 +155,7 @@ class Validation:
         file = io.BytesIO()
         Image.fromarray(panels.reshape(-1, *panels.shape[2:])).save(file, "PNG")
         name = f"{step:07d}.png" if quality is None else f"{step:07d}_{label}.png"
-        _replace(folder / name, file.getvalue())
+        replace_bytes(folder / name, file.getvalue())
 
 
 def _decodes(config: Config) -> dict[str, DecodeSettings]:
@@ -185,13 +180,6 @@ def _stack(panels: list[np.ndarray]) -> np.ndarray:
     for target, panel in zip(stacked, panels, strict=True):
         target[: panel.shape[0], : panel.shape[1]] = panel
     return stacked
-
-
-def _replace(path: epath.Path, data: bytes) -> None:
-    """Writes a file whole or not at all, on a bucket too, which `atomic_file` does not know."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def _centre_crops(config: Config) -> list[np.ndarray]:
