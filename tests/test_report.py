@@ -11,6 +11,7 @@ from tiny_model import codec
 
 from diffcomp.evaluation import report
 from diffcomp.evaluation.candidates import Candidate
+from diffcomp.evaluation.rows import Row
 
 NAME = codec().model.name
 
@@ -24,7 +25,11 @@ def candidate(name, qualities, is_model=False):
 
 
 def rows_of(sizes):
-    return {("a", *key): {"bytes": str(size)} for key, size in sizes.items()}
+    return {("a", *key): row("a", *key, size) for key, size in sizes.items()}
+
+
+def row(image, codec, quality, size):
+    return Row(image, codec, float(quality), 50, 40, size, 0.1, 0.1, 0.1, "00", {"psnr": np.inf})
 
 
 def test_the_file_needs_no_other(evaluated):
@@ -79,9 +84,7 @@ def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
 
     spy = Candidate("spy", "", (1, 2), None, decode, ".x", False)
     rows = {
-        (image, "spy", quality): {"bytes": "9", "quality": quality}
-        for image in "ab"
-        for quality in "12"
+        (image, "spy", quality): row(image, "spy", quality, 9) for image in "ab" for quality in "12"
     }
     for image, _, quality in rows:
         path = report.stream_path(tmp_path, spy, float(quality), image)
@@ -98,6 +101,9 @@ def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
         config = types.SimpleNamespace(report_images=count, report_megabytes=megabytes)
         pictures, dropped = report._pictures(images, [spy], rows, config, tmp_path)
         assert [len(entry["decoded"]) for entry in pictures] == expected
+        for entry in (entry for picture in pictures for entry in picture["decoded"]):
+            assert entry["quality"] in "12" and entry["row"]["bytes"] == 9
+            assert "psnr" not in entry["row"]  # infinite, which JSON has not
         assert dropped == left_out
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from diffcomp.evaluation.image_sets import ImageSet, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
 from diffcomp.evaluation.row_file import RowFile, Settings
+from diffcomp.evaluation.rows import quality_text
 from diffcomp.evaluation.summary import Summary
 
 ALL = "all"
@@ -157,9 +159,10 @@ def _notes(
     notes += summary.check_complete(points, len(measured))
     if config.published and not quoted:
         notes.append(f"no published figures are quoted for protocol {protocol.name}")
-    reasons = {(e["codec"], e["quality"], e["step"], e["reason"]): 0 for e in rows.errors}
-    for error in rows.errors:
-        reasons[error["codec"], error["quality"], error["step"], error["reason"]] += 1
+    reasons = Counter(
+        (failure.codec, quality_text(failure.quality), failure.step, failure.reason)
+        for failure in rows.failures
+    )
     for (codec, quality, step, reason), count in reasons.items():
         notes.append(f"{codec} at quality {quality}: {step} failed on {count} image(s): {reason}")
     return notes

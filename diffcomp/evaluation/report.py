@@ -16,7 +16,7 @@ from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.columns import higher_is_better, label
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
 from diffcomp.evaluation.published import QuotedPoint
-from diffcomp.evaluation.row_file import Row, quality_text
+from diffcomp.evaluation.rows import Key, Row, quality_text, row_key
 from diffcomp.evaluation.runner import stream_path
 from diffcomp.evaluation.summary import Summary
 from diffcomp.evaluation.summary_files import as_dict
@@ -26,8 +26,8 @@ TEMPLATE = Path(__file__).parent / "report_template"
 DISPLAY_QUALITY = 95  # of the WebP by which pictures are shown
 BYTES_PER_MEGABYTE = 1_000_000
 
-Rows = Mapping[tuple[str, str, str], Row]
-Rung = tuple[Candidate, float]
+Rows = Mapping[Key, Row]
+Rung = tuple[Candidate, float | None]
 
 
 class Chosen(Protocol):
@@ -118,7 +118,7 @@ def _picture(
     original = _data_uri(image.pixels)
     size, decoded, dropped = len(original), [], 0
     for candidate, quality in rungs_to_show(image.name, candidates, rows):
-        row = rows[image.name, candidate.name, quality_text(quality)]
+        row = rows[_key(image.name, candidate, quality)]
         if size >= share:
             dropped += 1
             continue
@@ -126,7 +126,12 @@ def _picture(
         uri = _data_uri(candidate.decode(path.read_bytes()))
         size += len(uri)
         decoded.append(
-            {"codec": candidate.name, "quality": row["quality"], "row": _numbers(row), "uri": uri}
+            {
+                "codec": candidate.name,
+                "quality": quality_text(row.quality),
+                "row": _numbers(row),
+                "uri": uri,
+            }
         )
     order = [candidate.name for candidate in candidates]
     decoded.sort(key=lambda entry: (order.index(entry["codec"]), entry["row"]["bytes"]))
@@ -151,9 +156,9 @@ def rungs_to_show(name: str, candidates: Sequence[Candidate], rows: Rows) -> Ite
     leading = leading or [c for c in candidates if ladders[c.name]][:1]
     given = set()
     for rung in _by_importance(ladders[leading[0].name] if leading else []):
-        size = int(rows[_key(name, *rung)]["bytes"])
+        size = rows[_key(name, *rung)].bytes
         nearest = [
-            min(ladder, key=lambda other: abs(int(rows[_key(name, *other)]["bytes"]) - size))
+            min(ladder, key=lambda other: abs(rows[_key(name, *other)].bytes - size))
             for codec, ladder in ladders.items()
             if ladder and codec != rung[0].name
         ]
@@ -171,15 +176,14 @@ def _by_importance(rungs: list[Rung]) -> list[Rung]:
     return [rungs[i] for i in dict.fromkeys((*first, *range(len(rungs)))) if 0 <= i < len(rungs)]
 
 
-def _key(name: str, candidate: Candidate, quality: float) -> tuple[str, str, str]:
-    return name, candidate.name, quality_text(quality)
+def _key(name: str, candidate: Candidate, quality: float | None) -> Key:
+    return row_key(name, candidate.name, quality)
 
 
 def _numbers(row: Row) -> dict[str, float]:
     """The figures of a row; empty and infinite ones are left out, as JSON has none."""
-    skipped = ("image", "protocol", "codec", "quality", "pixels_crc")
-    values = {k: float(v) for k, v in row.items() if k not in skipped and v}
-    return {name: value for name, value in values.items() if np.isfinite(value)}
+    values = row.figures().items()
+    return {name: value for name, value in values if value is not None and np.isfinite(value)}
 
 
 def _data_uri(pixels: np.ndarray) -> str:

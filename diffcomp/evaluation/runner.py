@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -21,7 +20,8 @@ from diffcomp.distances.distortion import bpp
 from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
 from diffcomp.evaluation.metrics import catalogue
-from diffcomp.evaluation.row_file import RowFile, quality_text
+from diffcomp.evaluation.row_file import RowFile
+from diffcomp.evaluation.rows import Failure, Key, Row, quality_text, row_key
 from diffcomp.files import atomic_file
 
 # What a codec or a metric may raise: XLA's and the programs' errors are RuntimeErrors.
@@ -35,22 +35,26 @@ class Job:
 
     image: NamedImage
     candidate: Candidate
-    quality: float
+    quality: float | None
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.image.name, self.candidate.name, quality_text(self.quality)
+    def key(self) -> Key:
+        return row_key(self.image.name, self.candidate.name, self.quality)
+
+    def failure(self, step: str, error: BaseException) -> Failure:
+        """That a step, or a metric, raised `error`."""
+        return Failure(self.image.name, self.candidate.name, self.quality, step, _reason(error))
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a job gave: a row, or the step and reason why there is none, and failed metrics."""
+    """What a job gave: a row, or the failure for which there is none; and failed metrics."""
 
-    values: dict[str, Any] | None
-    failures: list[tuple[str, str]]  # step or metric, reason
+    row: Row | None
+    failures: list[Failure]
 
 
-def stream_path(folder: Path, candidate: Candidate, quality: float, image: str) -> Path:
+def stream_path(folder: Path, candidate: Candidate, quality: float | None, image: str) -> Path:
     """Where the file that a row measures is kept."""
     name = image.replace("/", "_") + candidate.suffix
     return (
@@ -74,22 +78,21 @@ def run(
     measured: list[str] = []
     total = images.size() * sum(len(candidate.qualities) for candidate in candidates)
     jobs = _jobs(images, candidates, rows, measured)
-    pending: dict[Future, Job] = {}
+    pending: set[Future] = set()
     with _progress(show) as progress, ThreadPoolExecutor(workers) as pool:
         task = progress.add_task("measuring", total=total, completed=0)
         interrupted = True
         try:
             for job in jobs:
                 progress.update(task, description=" ".join(job.key))
-                pending[pool.submit(perform, job, names, rows.folder)] = job
+                pending.add(pool.submit(perform, job, names, rows.folder))
                 if len(pending) >= JOBS_AHEAD * workers:
                     _collect(pending, rows)
                 progress.update(task, completed=len(rows.rows))
             interrupted = False
         finally:
             if interrupted:
-                for future in [future for future in pending if future.cancel()]:
-                    del pending[future]
+                pending -= {future for future in pending if future.cancel()}
             while pending:
                 _collect(pending, rows)
                 progress.update(task, completed=len(rows.rows))
@@ -109,16 +112,16 @@ def _jobs(
                     yield job
 
 
-def _collect(pending: dict[Future, Job], rows: RowFile) -> None:
+def _collect(pending: set[Future], rows: RowFile) -> None:
     """Waits for a job or more and writes what they gave."""
     done, _ = wait(pending, return_when=FIRST_COMPLETED)
     for future in done:
-        job = pending.pop(future)
-        outcome = future.result()
-        if outcome.values is not None:
-            rows.append(outcome.values | {"protocol": rows.protocol})
-        for step, reason in outcome.failures:
-            rows.append_error(job.key, step, reason)
+        pending.remove(future)
+        outcome: Outcome = future.result()
+        if outcome.row is not None:
+            rows.append(outcome.row)
+        for failure in outcome.failures:
+            rows.append_failure(failure)
 
 
 def perform(job: Job, names: Sequence[str], folder: Path) -> Outcome:
@@ -140,24 +143,37 @@ def perform(job: Job, names: Sequence[str], folder: Path) -> Outcome:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_file.write_bytes(path, data, overwrite=True)
     except _FAILURES as error:
-        return Outcome(None, [(step, _reason(error))])
+        return Outcome(None, [job.failure(step, error)])
+    metrics, failures = _judge(job, decoded, names)
     height, width = image.shape[:2]
-    values = dict(zip(("image", "codec", "quality"), job.key, strict=True)) | {
-        "width": width,
-        "height": height,
-        "bytes": len(data),
-        "bpp": f"{bpp(len(data), height, width):.6f}",
-        "encode_seconds": f"{encoded - start:.4f}",
-        "decode_seconds": f"{decode_seconds:.4f}",
-        "pixels_crc": job.image.crc,
-    }
-    failures = []
+    row = Row(
+        image=job.image.name,
+        codec=candidate.name,
+        quality=job.quality,
+        width=width,
+        height=height,
+        bytes=len(data),
+        bpp=bpp(len(data), height, width),
+        encode_seconds=encoded - start,
+        decode_seconds=decode_seconds,
+        pixels_crc=job.image.crc,
+        metrics=metrics,
+    )
+    return Outcome(row.as_written(), failures)
+
+
+def _judge(
+    job: Job, decoded: np.ndarray, names: Sequence[str]
+) -> tuple[dict[str, float | None], list[Failure]]:
+    """The metrics `names` of a decoded image, None where one fails, and the failures."""
+    metrics, failures = {}, []
     for name in names:
         try:
-            values[name] = f"{_value(name, decoded, image):.8g}"
+            metrics[name] = _value(name, decoded, job.image.pixels)
         except _FAILURES as error:
-            failures.append((name, _reason(error)))
-    return Outcome(values, failures)
+            metrics[name] = None
+            failures.append(job.failure(name, error))
+    return metrics, failures
 
 
 def _value(name: str, decoded: np.ndarray, image: np.ndarray) -> float:
@@ -172,8 +188,9 @@ def _value(name: str, decoded: np.ndarray, image: np.ndarray) -> float:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of an error's text: XLA's go on for pages."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error's text, its spaces single: XLA's go on for pages."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return " ".join(first.split())
 
 
 def _progress(show: bool) -> Progress:

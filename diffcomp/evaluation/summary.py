@@ -8,7 +8,8 @@ import numpy as np
 from diffcomp.evaluation.bd_rate import BdRate, bd_rate
 from diffcomp.evaluation.columns import higher_is_better
 from diffcomp.evaluation.protocols import Protocol
-from diffcomp.evaluation.row_file import TIMES, Row, quality_text
+from diffcomp.evaluation.row_file import TIMES
+from diffcomp.evaluation.rows import Key, Row, quality_text
 
 MEANS = ("bytes", "bpp")
 
@@ -45,9 +46,10 @@ class Summary:
 
 def mean_point(codec: str, quality: str, rows: Sequence[Row], columns: Sequence[str]) -> Point:
     """Each image weighs the same. Infinite and missing values are left out, and that is noted."""
+    figures = [row.figures() for row in rows]
     means, notes = {}, []
     for column in columns:
-        values = np.array([float(row[column]) for row in rows if row[column]])
+        values = np.array([each[column] for each in figures if each[column] is not None])
         finite = values[np.isfinite(values)]
         means[column] = float(finite.mean()) if len(finite) else None
         for count, what in ((len(rows) - len(values), "missing"), (len(values) - len(finite), "∞")):
@@ -57,7 +59,7 @@ def mean_point(codec: str, quality: str, rows: Sequence[Row], columns: Sequence[
 
 
 def summarize(
-    rows: Mapping[tuple[str, str, str], Row],
+    rows: Mapping[Key, Row],
     qualities: Mapping[str, Sequence[float]],
     names: Sequence[str],
     sets: Mapping[tuple[str, str], Mapping[str, float]],
