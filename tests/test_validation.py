@@ -116,6 +116,7 @@ def cdc_run(tmp_path_factory, folder):
         SMOKE,
         model=model,
         loss=CDC_LOSS,
+        stages=(),
         decode=decode,
         validation=dataclasses.replace(SMOKE.validation, qualities=(), steps=2, panels=2),
     )
