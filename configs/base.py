@@ -9,10 +9,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-NETWORKS = ("context_decoder/residual", "context_conditioning")
-SCORE = ("score_network", "score_conditioning")
-CODING = ("hyperprior/hyper_analysis", "hyperprior/parameters", "hyperprior/prior")
-ENCODER = ("hyperprior/analysis/residual", "hyperprior/conditioning")
+from diffcomp.networks import parts
+
+CODING = parts.HYPER_ANALYSIS + parts.ENTROPY_MODEL
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -91,9 +90,9 @@ def loss() -> ConfigDict:
 
 def data() -> ConfigDict:
     c = ConfigDict()
-    # Photographs to train on: folder:PATH, searched with its sub-folders, or tfds:NAME/SPLIT, a
-    # prepared TFDS data set (tfds:coco/2017/train, tfds:div2k/bicubic_x2/train[:90%]). Several
-    # are joined by "," or "+".
+    # Photographs to train on: folder:PATH, searched with its sub-folders, packed:FILE, made by
+    # launch/pack.py, or tfds:NAME/SPLIT, a prepared TFDS data set (tfds:coco/2017/train,
+    # tfds:div2k/bicubic_x2/train[:90%]). Several are joined by "," or "+".
     c.train = ""
     # Photographs to validate on, likewise; none if empty.
     c.validation = ""
@@ -128,6 +127,9 @@ def train() -> ConfigDict:
     c.klt_patches = 200_000
     # Type in which the networks compute: "float32" or "bfloat16" (hyperprior and losses: float32).
     c.compute_dtype = "float32"
+    # Precision of products of float32 on accelerators, JAX's jax_default_matmul_precision:
+    # "default" (the device's fastest), "bfloat16", "tensorfloat32" or "float32". CPUs do not care.
+    c.matmul_precision = "default"
     # Gradients of a larger norm are scaled down to it.
     c.clip_norm = 1.0
     # Adam's decay of second moments.
@@ -197,7 +199,7 @@ def stages() -> tuple[ConfigDict, ...]:
             batch=24,
             warmup=100,
             final_rate=0.1,
-            multipliers=dict.fromkeys(CODING, 1.0) | {"hyperprior/log2_gain": 1.0},
+            multipliers=dict.fromkeys(CODING + parts.GAIN, 1.0),
         ),
         stage(
             name="context",
@@ -206,13 +208,13 @@ def stages() -> tuple[ConfigDict, ...]:
             batch=16,
             crop=64,
             final_rate=0.2,
-            multipliers=dict.fromkeys(NETWORKS, 1.0),
+            multipliers=dict.fromkeys(parts.CONTEXT, 1.0),
         ),
         stage(
             name="score",
             objective="decoder",
             steps=1_500,
-            multipliers=dict.fromkeys(SCORE, 1.0),
+            multipliers=dict.fromkeys(parts.SCORE, 1.0),
         ),
         stage(
             name="joint",
@@ -223,9 +225,8 @@ def stages() -> tuple[ConfigDict, ...]:
             final_rate=0.05,
             # The linear path stays as it is: its entries are as small as a component's spread,
             # and Adam moves every entry alike.
-            multipliers=dict.fromkeys(SCORE + NETWORKS + ENCODER, 1.0)
-            | dict.fromkeys(CODING, 0.3)
-            | {"hyperprior/log2_gain": 0.3},
+            multipliers=dict.fromkeys(parts.SCORE + parts.CONTEXT + parts.ENCODER, 1.0)
+            | dict.fromkeys(CODING + parts.GAIN, 0.3),
         ),
     )
 
@@ -235,7 +236,7 @@ def stage(**changes: Any) -> ConfigDict:
     c = ConfigDict()
     # What log lines and metrics call it.
     c.name = ""
-    # Which loss; see losses.py.
+    # Which loss: one of those of the architecture, see diffcomp/objectives/.
     c.objective = ""
     # Steps of the optimiser.
     c.steps = 1_000

@@ -1,9 +1,11 @@
-"""The shipped model, trained on: base.py, but for these fields.
+"""How the shipped model was trained on from what base.py gives: base.py, but for these fields.
 
     python launch/train.py --config=configs/base_further.py --workdir=/tmp/further \
-        --config.data.train=folder:/path/to/photographs
+        --config.train.init=EXPORTED_MODEL_OF_BASE --config.data.train=folder:/path/to/photographs
 
-Nothing is lost at the start: the first step has the shipped model's networks and weights.
+Nothing is lost at the start: the first step has the networks and weights of `train.init`. Without
+it that is the shipped model, which has been through these stages already: it goes through them
+again.
 """
 
 import runpy
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
+
+from diffcomp.networks import parts
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -45,11 +49,10 @@ def stages(base: dict[str, Any]) -> tuple[ConfigDict, ...]:
     everything = dict(
         objective="joint",
         # The ends of two branches are in pixels: there Adam's full step would be a grey level.
-        multipliers=dict.fromkeys(base["SCORE"], 1.0)
-        | dict.fromkeys(base["NETWORKS"] + base["ENCODER"], 0.5)
+        multipliers=dict.fromkeys(parts.SCORE + parts.GAIN, 1.0)
+        | dict.fromkeys(parts.CONTEXT + parts.ENCODER, 0.5)
         | dict.fromkeys(("context_decoder/residual/head", "hyperprior/analysis/residual/head"), 0.1)
-        | dict.fromkeys(base["CODING"], 0.3)
-        | {"hyperprior/log2_gain": 1.0},
+        | dict.fromkeys(base["CODING"], 0.3),
     )
     stage = base["stage"]
     return (
@@ -62,7 +65,7 @@ def stages(base: dict[str, Any]) -> tuple[ConfigDict, ...]:
             learning_rate=4e-4,
             warmup=50,
             final_rate=0.03,
-            multipliers=dict.fromkeys(base["SCORE"], 1.0),
+            multipliers=dict.fromkeys(parts.SCORE, 1.0),
         ),
         stage(
             name="further",

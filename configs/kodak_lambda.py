@@ -15,6 +15,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from diffcomp.published import parts
+
 # Released models, as (lmbda, rho). [weights] Larger lmbda: fewer bits. Those with rho = 0 minimise
 # squared error, those with 0.9 look best.
 LADDER = (
@@ -25,8 +27,7 @@ LADDER = (
     (0.1024, 0.9),
     (0.2048, 0.9),
 )
-PARTS = ("analysis", "hyper_analysis", "hyper_synthesis", "prior", "medians")
-PARTS += ("context_decoder", "score_network")
+PARTS = parts.ENCODER + parts.HYPER_ANALYSIS + parts.ENTROPY_MODEL + parts.CONTEXT + parts.SCORE
 
 
 def sweep() -> list[str]:
@@ -130,7 +131,7 @@ def train(c: ConfigDict) -> None:
 
 def stage(c: ConfigDict) -> None:
     c.name = "published"
-    # Which loss; see published_loss.py.
+    # Which loss: diffcomp/objectives/published.py.
     c.objective = "published"
     # Steps in all: the warm-up and what the paper trained after it. [advice, paper: 1,000,000]
     c.steps = 1_500_000

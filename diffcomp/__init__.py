@@ -11,17 +11,29 @@ After Yang and Mandt, "Lossy Image Compression with Conditional Diffusion Models
 Where to read, from a photograph to its file and back:
 
     stage                                      file
-    command line, image files                  cli.py, image_file.py (atomic_file, color_conversion)
-    compress and decompress, step by step      codec.py (inference: its compiled programs)
-    symbols and table indexes, in integers     latent_coder.py (entropy_parameters, fixed_point)
-    range coder over integer tables            range_coder.py (cdf_tables)
-    the .dfc container                         bitstream.py
-    diffusion sampling                         sampler.py (noise_schedule)
-    networks                                   model.py (transforms, hyperprior, score_network)
-    the published networks and weights         cdc_model.py, cdc_import.py
-    training                                   train_loop.py (losses, train_step)
-    training images                            input_pipeline.py (crop_slots, image_sources)
-    tables, plots and report of many codecs    evaluation/ (see its __init__.py)
+    command line, image files                  cli.py, files/image_file.py
+    compress and decompress, step by step      codec.py
+    networks, compiled                         codec_programs.py
+    symbols and table indexes, in integers     coding/latent_coder.py
+    range coder over integer tables            coding/range_coder.py
+    the .dfc container                         coding/bitstream.py
+    diffusion sampling                         diffusion/sampler.py
+
+Rooms, each with a table of its files in its `__init__.py`; docs/architecture.md says which may
+import from which:
+
+    coding/        latents to bits and back, in exact integers
+    diffusion/     noise levels, sampler
+    files/         pictures and weights on disk
+    distances/     LPIPS, DISTS and others, for training and evaluation
+    networks/      the base model's networks; published/ those of the paper
+    objectives/    what training minimises
+    architectures/ all that the rest must know of a family of networks
+    export/        a trained model as files
+    data/          training images
+    training/      the loop, the sharded step, checkpoints, validation
+    profiling/     where time goes
+    evaluation/    models and other codecs, measured: tables, plots, report
 
 Names used everywhere:
 
@@ -36,17 +48,32 @@ Names used everywhere:
     quality         q in [1, 8], picks lmbda and the gains; realism: r in [0, 1], picks rho
     x_t, eps        noised image, its noise; t in [0, 1], 0 is clean
     alpha_bar       alpha(t)^2, the share of signal in x_t
+    gamma, eta      deviation of the noise that decoding starts from; fresh noise in each step
+    context, base   what the decoder makes of y_hat: maps for the score network; the reconstruction
+                    of least squared error, which the score network corrects
+    coding part     the integers of a model that files depend on; its fingerprint stands in a file
 """
 
 from typing import TYPE_CHECKING, Any
 
 from diffcomp.coding.bitstream import BitstreamError
+from diffcomp.coding.file_info import FileInfo, file_info
+from diffcomp.decode_settings import DecodeSettings
+from diffcomp.export.shipped_models import ModelError
 
 if TYPE_CHECKING:
     from diffcomp.codec import Codec, load
 
 __version__ = "0.1.0"
-__all__ = ["BitstreamError", "Codec", "load"]
+__all__ = [
+    "BitstreamError",
+    "Codec",
+    "DecodeSettings",
+    "FileInfo",
+    "ModelError",
+    "file_info",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,14 @@ from pathlib import Path
 
 from diffcomp import __version__
 from diffcomp.coding.bitstream import MAX_PIXELS, BitstreamError
+from diffcomp.coding.file_info import file_info
 from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
+from diffcomp.decode_settings import COMPUTE_DTYPES, DecodeSettings
+from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
 from diffcomp.files import atomic_file, color_conversion, image_file
 from diffcomp.files.atomic_file import FileError
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".dfc"
 LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
@@ -25,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code (0 done, 1 failed, 2 wrong usage)."""
     args = _parser().parse_args(argv)
     logging.getLogger("jax").setLevel(logging.ERROR)
+    if getattr(args, "verbose", False):
+        # What took how long: milliseconds since the start of the program, roughly.
+        logging.basicConfig(format="%(relativeCreated)6.0f ms  %(message)s")
+        logging.getLogger("diffcomp").setLevel(logging.INFO)
     try:
         args.run(args)
     except (FileError, BitstreamError, ValueError, OSError, ImportError, MemoryError) as error:
@@ -43,12 +52,14 @@ def compress(args: argparse.Namespace) -> None:
     atomic_file.check_target(output, args.force)
     background = color_conversion.parse_color(args.background) if args.background else None
     image = image_file.read_image(args.input, background)
+    log.info("%s is read", args.input)
     for note in image.notes:
         _say(args, f"{args.input}: {note}")
     height, width = image.pixels.shape[:2]
     with _progress(args, f"compressing {width} x {height}"):
         data = _codec(args).compress(image.pixels, args.quality)
     atomic_file.write_bytes(output, data, args.force)
+    log.info("%s is written", output)
     bpp = 8 * len(data) / (width * height)
     _say(args, f"{output}: {len(data)} bytes, {bpp:.3f} bpp")
 
@@ -59,29 +70,27 @@ def decompress(args: argparse.Namespace) -> None:
     atomic_file.check_target(output, args.force)
     image_file.image_format(output)
     data = atomic_file.read_bytes(args.input, LARGEST_FILE)
-    given = {name: getattr(args, name) for name in ("steps", "gamma", "eta", "realism", "seed")}
-    settings = {name: value for name, value in given.items() if value is not None}
-    from diffcomp import codec
-
     with _named(args.input):
-        info = codec.file_info(data)
-        codec.check_settings(codec.DecodeSettings(**settings))
+        info = file_info(data)
+        settings = DecodeSettings(
+            args.steps, args.gamma, args.eta, args.realism, args.seed, args.compute_dtype
+        )
+        settings.checked()
         with _progress(args, f"decompressing {info.width} x {info.height}"):
-            pixels = _codec(args).decompress(data, **settings)
+            pixels = _codec(args).decode(data, settings)
     image_file.write_image(output, pixels, args.force)
+    log.info("%s is written", output)
     _say(args, f"{output}: {info.width} x {info.height}")
 
 
 def info(args: argparse.Namespace) -> None:
     """Prints what a .dfc file says of itself."""
     data = atomic_file.read_bytes(args.input, LARGEST_FILE)
-    from diffcomp import codec
-
     with _named(args.input):
-        found = codec.file_info(data)
+        found = file_info(data)
     pixels = found.width * found.height
     print(f"size      {found.width} x {found.height} pixels")
-    print(f"model     {codec.model_names().get(found.fingerprint, 'unknown')}", end="")
+    print(f"model     {model_names().get(found.fingerprint, 'unknown')}", end="")
     print(f" (fingerprint {found.fingerprint:08x})")
     print(f"quality   {'one rate' if found.quality is None else f'{found.quality:g}'}")
     for name in ("header", "z", "y"):
@@ -106,12 +115,16 @@ def import_cdc(args: argparse.Namespace) -> None:
 
 def _published_config(path: str):  # noqa: ANN202
     """The `model` of a configuration file; ValueError unless it is of the published networks."""
-    from diffcomp.config import Config, from_mapping
+    from diffcomp.config import from_mapping
     from diffcomp.published.config import CdcConfig
+    from diffcomp.training.config import Config
 
     config = from_mapping(Config, runpy.run_path(path)["get_config"]()).model
-    if not isinstance(config, CdcConfig):
-        raise ValueError(f"{path} has architecture {config.ARCHITECTURE!r}; it must be 'cdc'.")
+    if config.ARCHITECTURE != CdcConfig.ARCHITECTURE:
+        raise ValueError(
+            f"{path} has architecture {config.ARCHITECTURE!r}; it must be"
+            f" {CdcConfig.ARCHITECTURE!r}."
+        )
     return config
 
 
@@ -146,6 +159,11 @@ def _parser() -> argparse.ArgumentParser:
         "--realism", type=float, metavar="R", help="0: least error, 1: natural look (default)"
     )
     command.add_argument("--seed", type=int, metavar="S", help="of the noise (default: 0)")
+    command.add_argument(
+        "--compute-dtype",
+        choices=COMPUTE_DTYPES,
+        help="of the networks; bfloat16 is for accelerators (default: float32)",
+    )
     _add_common(command)
 
     command = _command(commands, "info", info, "what a .dfc file holds")
@@ -174,20 +192,28 @@ def _command(commands, name, run, text) -> argparse.ArgumentParser:  # noqa: ANN
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", default="base", help="shipped model or folder of an exported one (default: base)"
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"shipped model or folder of an exported one (default: {DEFAULT_MODEL})",
     )
     command.add_argument("--force", action="store_true", help="overwrite an existing output")
     _add_quiet(command)
+    _add_verbose(command)
 
 
 def _add_quiet(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
+def _add_verbose(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--verbose", action="store_true", help="say what takes how long")
+
+
 def _codec(args: argparse.Namespace):  # noqa: ANN202
     # Imported late: --help, wrong usage and unreadable input answer without waiting for JAX.
     from diffcomp import codec
 
+    log.info("JAX is imported")
     return codec.load(args.model)
 
 

@@ -4,12 +4,9 @@ compress:    1 pad   2 analysis   3 code z, then y   4 pack
 decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 """
 
-import dataclasses
-import json
-import math
-import numbers
+import functools
+import logging
 from pathlib import Path
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,62 +14,49 @@ import numpy as np
 from diffcomp import codec_programs, compilation_cache
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import BitstreamError, Container
+from diffcomp.coding.file_info import FileInfo, describe
+from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
 from diffcomp.coding.latent_coder import Streams
 from diffcomp.coding.quality import (
-    CODES,
     DEFAULT_QUALITY,
     ONE_RATE_CODE,
     code_to_quality,
     quality_to_code,
 )
+from diffcomp.decode_settings import DecodeSettings
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
-from diffcomp.networks.transforms import Y_STRIDE, Z_STRIDE
-from diffcomp.published.config import CdcConfig
+from diffcomp.export.shipped_models import DEFAULT_MODEL, model_folder
+from diffcomp.params import Params, under
 
-MODELS = Path(__file__).parent / "models"
-DEFAULT_MODEL = "base"
-BUCKETS_PER_OCTAVE = 8
-MAX_STEPS = 1000
-
-
-class DecodeSettings(NamedTuple):
-    """What the same bits can be decoded to; each model has its own defaults of steps and gamma."""
-
-    steps: int = 1  # calls of the score network
-    gamma: float = 0.0  # deviation of the starting noise, [0, 1]; 0 is deterministic
-    eta: float = 0.0  # fresh noise in each step, [0, 1]
-    realism: float = 1.0  # 0 for least squared error, 1 for the most natural look
-    seed: int = 0  # of all noise; without effect if gamma and eta are 0
-
-
-@dataclasses.dataclass(frozen=True)
-class FileInfo:
-    """What a `.dfc` file says of itself."""
-
-    width: int
-    height: int
-    quality: float | None  # None if the model has one rate
-    fingerprint: int  # of the model that reads it
-    header_bits: int
-    z_bits: int
-    y_bits: int
-
-    @property
-    def bpp(self) -> float:
-        """Bits of the whole file per pixel."""
-        return (self.header_bits + self.z_bits + self.y_bits) / (self.width * self.height)
+log = logging.getLogger(__name__)
 
 
 class Codec:
     """Compresses and decompresses with one exported model; see `load`."""
 
     def __init__(self, model: ExportedModel):
+        self._architecture = model.architecture
         self._fingerprint = model.coder.fingerprint
-        self._one_rate = isinstance(model.config, CdcConfig)
-        self._params = {path: jnp.asarray(value) for path, value in model.params.items()}
-        # With the same arrays, for a large model should not be in memory twice.
-        self.model = dataclasses.replace(model, params=self._params)
+        self.model = model
+
+    @property
+    def one_rate(self) -> bool:
+        """Whether the model has a single rate, hence neither quality nor realism."""
+        return self._architecture.one_rate
+
+    @functools.cached_property
+    def _encode_params(self) -> Params:
+        return self._on_device(self._architecture.encode_params)
+
+    @functools.cached_property
+    def _decode_params(self) -> Params:
+        return self._on_device(self._architecture.decode_params)
+
+    def _on_device(self, prefixes: tuple[str, ...]) -> Params:
+        """The parameters under the prefixes, moved there once: who only decodes needs half."""
+        params = self.model.params.items()
+        return {path: jnp.asarray(value) for path, value in params if under(path, prefixes)}
 
     def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
         """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.
@@ -82,13 +66,9 @@ class Codec:
         """
         height, width = _check_image(image)
         code = self._quality_code(quality)
-        padded = _pad(image, self._padded_side(height), self._padded_side(width))
-        y, z = codec_programs.encode_latents(
-            self.model.config, self._params, padded, _network_quality(code)
-        )
-        y_shape, z_shape = _grid(height, width, Y_STRIDE), _grid(height, width, Z_STRIDE)
-        y, z = y[: y_shape[0], : y_shape[1]], z[: z_shape[0], : z_shape[1]]
+        y, z = self.encode_latents(image, code)
         streams = self.model.coder.encode(y, z, code)
+        log.info("z takes %d bytes, y %d", len(streams.z_stream), len(streams.y_stream))
         return bitstream.pack(
             Container(
                 fingerprint=self._fingerprint,
@@ -101,38 +81,56 @@ class Codec:
             )
         )
 
-    def bpp_estimate(self, image: np.ndarray, quality: float | None = None) -> float:
-        """Bits per pixel that the float model expects of the image, padded to multiples of 64.
-
-        No file comes out, and none is this size exactly: `compress` has a header, finite tables
-        and integer arithmetic.
-        """
-        height, width = _check_image(image)
-        padded = _pad(image, *(Z_STRIDE * n for n in _grid(height, width, Z_STRIDE)))
-        quality = _network_quality(self._quality_code(quality))
-        bits = codec_programs.estimate_bits(self.model.config, self._params, padded, quality)
-        return bits / (height * width)
-
-    def decompress(self, data: bytes, **settings: float) -> np.ndarray:
+    def decompress(
+        self,
+        data: bytes,
+        *,
+        steps: int | None = None,
+        gamma: float | None = None,
+        eta: float | None = None,
+        realism: float | None = None,
+        seed: int | None = None,
+        compute_dtype: str | None = None,
+    ) -> np.ndarray:
         """The bytes of a `.dfc` file -> uint8 [H, W, 3] sRGB.
 
-        `settings` are fields of `DecodeSettings`. Raises BitstreamError for bytes that are no
-        intact file of this model, ValueError for a setting out of its range.
+        steps: calls of the score network, from 1. gamma: deviation of the starting noise, [0, 1].
+        eta: fresh noise in each step, [0, 1]. realism: from 0 for least squared error to 1 for a
+        natural look. seed: of all noise, [0, 2**32). compute_dtype: of the networks, "float32" or
+        "bfloat16", for accelerators. None leaves steps and gamma to the model, eta and seed at 0,
+        realism at 1, the type float32.
+
+        Raises BitstreamError for bytes that are no intact file of this model, ValueError for a
+        setting out of its range.
         """
-        chosen = self.decode_settings(**settings)
+        return self.decode(data, DecodeSettings(steps, gamma, eta, realism, seed, compute_dtype))
+
+    def decode(self, data: bytes, settings: DecodeSettings) -> np.ndarray:
+        """The same, of settings that are kept together; raises as `decompress`."""
+        settings = self.decode_settings(settings)
         y_hat, info = self.decode_latents(data)
-        sides = (self._padded_side(side) // Y_STRIDE for side in (info.height, info.width))
+        log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
+        sides = (self.padded_side(side) // Y_STRIDE for side in (info.height, info.width))
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
         x_hat = codec_programs.synthesize(
-            self.model.config, self._params, _pad(y_hat, *sides), quality, **chosen._asdict()
+            self.model.config, self._decode_params, _pad(y_hat, *sides), quality, settings
         )
+        log.info("the picture is synthesised in %d steps", settings.steps)
         return x_hat[: info.height, : info.width]
 
-    def decode_settings(self, **settings: float) -> DecodeSettings:
-        """The settings, with this model's defaults for the others; ValueError as `decompress`."""
-        if self._one_rate and "realism" in settings:
-            raise ValueError(f"model {self.model.name!r} has no realism knob.")
-        return check_settings(DecodeSettings(**(dataclasses.asdict(self.model.decode) | settings)))
+    def encode_latents(self, image: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 [H, W, 3] -> y float32 [ceil(H/16), ceil(W/16), C], z [ceil(H/64), ceil(W/64), D].
+
+        The float part of coding: another machine may round otherwise.
+        """
+        height, width = image.shape[:2]
+        padded = _pad(image, self.padded_side(height), self.padded_side(width))
+        y, z = codec_programs.encode_latents(
+            self.model.config, self._encode_params, padded, _network_quality(code)
+        )
+        log.info("y and z are computed of %d x %d pixels, padded", *padded.shape[1::-1])
+        y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
+        return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
 
     def decode_latents(self, data: bytes) -> tuple[np.ndarray, FileInfo]:
         """The bytes of a `.dfc` file -> y_hat float32 [ceil(H/16), ceil(W/16), C], and its header.
@@ -142,27 +140,45 @@ class Codec:
         container = bitstream.unpack(data)
         bitstream.check_fingerprint(container, self._fingerprint, self.model.name)
         info = describe(container)
-        if (info.quality is None) != self._one_rate:
+        if (info.quality is None) != self.one_rate:
             raise BitstreamError(
                 f"the header has quality code {container.quality_code}, which is not one of model"
                 f" {self.model.name!r}."
             )
-        shape = _grid(info.height, info.width, Y_STRIDE)
+        shape = positions(info.height, Y_STRIDE), positions(info.width, Y_STRIDE)
         streams = Streams(container.z_stream, container.y_stream, container.symbols_crc)
         return self.model.coder.decode(streams, shape, container.quality_code), info
 
+    def decode_settings(self, settings: DecodeSettings) -> DecodeSettings:
+        """The settings with this model's defaults in place of None; ValueError as `decompress`."""
+        if self.one_rate and settings.realism is not None:
+            raise ValueError(f"model {self.model.name!r} has no realism knob.")
+        return settings.filled(self.model.decode)
+
+    def padded_side(self, side: int) -> int:
+        """The side that an image's is padded to: sizes that share both share compiled programs."""
+        return self._architecture.padded_side(side)
+
+    def bpp_estimate(self, image: np.ndarray, quality: float | None = None) -> float:
+        """Bits per pixel that the float model expects of the image, padded to multiples of 64.
+
+        No file comes out, and none is this size exactly: `compress` has a header, finite tables
+        and integer arithmetic.
+        """
+        height, width = _check_image(image)
+        padded = _pad(image, whole_blocks(height), whole_blocks(width))
+        quality = _network_quality(self._quality_code(quality))
+        bits = codec_programs.estimate_bits(self.model.config, self.model.params, padded, quality)
+        return bits / (height * width)
+
     def _quality_code(self, quality: float | None) -> int:
-        if not self._one_rate:
+        if not self.one_rate:
             return quality_to_code(DEFAULT_QUALITY if quality is None else quality)
         if quality is not None:
             raise ValueError(
                 f"quality is {quality}, but model {self.model.name!r} has one rate and takes none."
             )
         return ONE_RATE_CODE
-
-    def _padded_side(self, side: int) -> int:
-        """The published network sees whole images (attention), so it gets no more than it needs."""
-        return -(-side // Z_STRIDE) * Z_STRIDE if self._one_rate else bucket(side)
 
 
 def load(model: str | Path = DEFAULT_MODEL) -> Codec:
@@ -172,80 +188,9 @@ def load(model: str | Path = DEFAULT_MODEL) -> Codec:
     Raises ModelError if there is no readable model.
     """
     compilation_cache.enable()
-    return Codec(exported_model.load(model_folder(model)))
-
-
-def model_folder(model: str | Path) -> Path:
-    """The folder of a shipped model's name, or of an exported model; ModelError for neither."""
-    shipped = MODELS / str(model)
-    directory = shipped if shipped.is_dir() else Path(model)
-    if not directory.is_dir():
-        names = ", ".join(sorted(p.parent.name for p in MODELS.glob("*/model.json"))) or "none"
-        raise exported_model.ModelError(
-            f"{model} is neither a folder nor a shipped model; shipped are: {names}."
-        )
-    return directory
-
-
-def model_names() -> dict[int, str]:
-    """Fingerprint -> name of the shipped models."""
-    names = {}
-    for file in MODELS.glob("*/model.json"):
-        description = json.loads(file.read_text())
-        names[int(description["fingerprint"], 16)] = description["name"]
-    return names
-
-
-def file_info(data: bytes) -> FileInfo:
-    """Reads the header of a `.dfc` file; needs no model. Raises BitstreamError."""
-    return describe(bitstream.unpack(data))
-
-
-def describe(container: Container) -> FileInfo:
-    """The header's meaning; raises BitstreamError for a quality that does not exist."""
-    code = container.quality_code
-    if code >= CODES and code != ONE_RATE_CODE:
-        raise BitstreamError(
-            f"the header has quality code {code}; the highest is {CODES - 1}, or {ONE_RATE_CODE}"
-            " for a model of one rate."
-        )
-    return FileInfo(
-        width=container.width,
-        height=container.height,
-        quality=None if code == ONE_RATE_CODE else code_to_quality(code),
-        fingerprint=container.fingerprint,
-        header_bits=8 * bitstream.HEADER_BYTES,
-        z_bits=8 * len(container.z_stream),
-        y_bits=8 * len(container.y_stream),
-    )
-
-
-def check_settings(settings: DecodeSettings) -> DecodeSettings:
-    """The same settings, or ValueError naming the first that is out of range."""
-    for name in ("steps", "seed"):
-        value = getattr(settings, name)
-        if not isinstance(value, numbers.Integral):
-            raise ValueError(f"{name} is {value!r}; it must be an integer.")
-    if not 1 <= settings.steps <= MAX_STEPS:
-        raise ValueError(f"steps is {settings.steps}; it must be in [1, {MAX_STEPS}].")
-    for name in ("gamma", "eta", "realism"):
-        value = getattr(settings, name)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} is {value}; it must be in [0, 1].")
-    if not 0 <= settings.seed < 2**32:
-        raise ValueError(f"seed is {settings.seed}; it must be in [0, 2**32).")
-    return settings
-
-
-def bucket(side: int) -> int:
-    """The side that is computed with: a multiple of 64 from a short list, at least `side`.
-
-    Up to BUCKETS_PER_OCTAVE sizes between 2**n and 2**(n + 1), so that a folder of photographs
-    compiles a few programs, at the price of at most 1/8 more pixels along a side.
-    """
-    octave = 2 ** math.floor(math.log2(side))
-    granule = max(Z_STRIDE, octave // BUCKETS_PER_OCTAVE)
-    return -(-side // granule) * granule
+    loaded = exported_model.load(model_folder(model))
+    log.info("model %s is loaded", loaded.name)
+    return Codec(loaded)
 
 
 def _network_quality(code: int) -> float:
@@ -261,10 +206,6 @@ def _check_image(image: np.ndarray) -> tuple[int, int]:
         raise ValueError(f"image has shape {image.shape}; it must be [H, W, 3].")
     bitstream.check_size(width=image.shape[1], height=image.shape[0])
     return image.shape[0], image.shape[1]
-
-
-def _grid(height: int, width: int, stride: int) -> tuple[int, int]:
-    return -(-height // stride), -(-width // stride)
 
 
 def _pad(array: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -25,21 +25,19 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from PIL import Image
 
-from diffcomp.config import Config, DataConfig, StageConfig, from_mapping
+from diffcomp.architectures.parameters import init_params, param_shapes
+from diffcomp.architectures.registry import AnyModelConfig, architecture_of
+from diffcomp.config import from_mapping
+from diffcomp.data.config import DataConfig
 from diffcomp.data.crop_slots import CropSlots
 from diffcomp.data.input_pipeline import CropDataset
-from diffcomp.networks.model import (
-    Architecture,
-    FlatParams,
-    init_params,
-    network,
-    param_shapes,
-    variables_of,
-)
+from diffcomp.params import Params, variables_of
 from diffcomp.profiling.step_parts import filled, training_parts
 from diffcomp.profiling.stopwatch import CLOCKS, Timing, measure, measure_jitted, plain_convolution
 from diffcomp.training import sharding
-from diffcomp.training.train_step import make_train_step, start_stage_on
+from diffcomp.training.config import Config, StageConfig
+from diffcomp.training.train_state import start_stage_on
+from diffcomp.training.train_step import make_train_step
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _PART = flags.DEFINE_enum("part", "train", ["train", "decode"], "What is measured.")
@@ -77,7 +75,7 @@ def benchmark_training(config: Config, index: int) -> None:
     _print_machine(plain)
 
 
-def _train_step(config: Config, index: int, params: FlatParams) -> Callable[[], Any]:
+def _train_step(config: Config, index: int, params: Params) -> Callable[[], Any]:
     """A function that takes one step more of training at each call."""
     stage, mesh = config.stages[index], sharding.make_mesh(config.mesh)
     step_fn = make_train_step(config, stage, index, mesh)
@@ -108,9 +106,9 @@ def _dataset(data: DataConfig, stage: StageConfig) -> Iterator[CropDataset]:
         yield CropDataset(slots, side=stage.crop, batch=stage.batch, seed=data.seed)
 
 
-def benchmark_decoding(config: Architecture, width: int, height: int) -> None:
+def benchmark_decoding(config: AnyModelConfig, width: int, height: int) -> None:
     """Prints the table of one image size: the programs that a codec runs, and peak memory."""
-    model = network(config)
+    model = architecture_of(config).network(config)
     options = _options()
     # Not `init_params`: that runs the model, and the peak of memory would be its own.
     params = jax.tree.map(lambda value: 0.1 * (value - 0.5), filled(param_shapes(config)))
@@ -118,7 +116,7 @@ def benchmark_decoding(config: Architecture, width: int, height: int) -> None:
     def call(method: str) -> Callable:
         return lambda params, *args: model.apply(variables_of(params), *args, method=method)
 
-    def encode(params: FlatParams, x: Any, quality: Any) -> Any:
+    def encode(params: Params, x: Any, quality: Any) -> Any:
         latents = call("encode")(params, x, quality)
         return latents, call("rate")(params, latents, quality)
 

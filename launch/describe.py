@@ -7,15 +7,18 @@ import jax.numpy as jnp
 from absl import app, flags
 from ml_collections import config_flags
 
-from diffcomp.config import Config, from_mapping
-from diffcomp.networks.model import Architecture, network, param_shapes, variables_of
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import AnyModelConfig, architecture_of
+from diffcomp.config import from_mapping
+from diffcomp.params import variables_of
 from diffcomp.profiling.complexity import count_macs
+from diffcomp.training.config import Config
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _SIDE = 256  # pixels
 
 
-def parameters(config: Architecture) -> dict[str, int]:
+def parameters(config: AnyModelConfig) -> dict[str, int]:
     """Parameters of each part, by the first two names of their path."""
     counts = collections.Counter()
     for path, value in param_shapes(config).items():
@@ -23,9 +26,9 @@ def parameters(config: Architecture) -> dict[str, int]:
     return dict(counts)
 
 
-def kmacs_per_pixel(config: Architecture) -> dict[str, float]:
+def kmacs_per_pixel(config: AnyModelConfig) -> dict[str, float]:
     """Thousand multiply-accumulates per pixel of the encoder, hyper synthesis, and decoder."""
-    model, params = network(config), param_shapes(config)
+    model, params = architecture_of(config).network(config), param_shapes(config)
     x = jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.float32)
     one = jax.ShapeDtypeStruct((1,), jnp.float32)
 

@@ -11,9 +11,10 @@ from absl import app, flags
 from absl import logging as absl_logging
 from etils import epath
 
-from diffcomp import codec
-from diffcomp.config import Config, from_mapping
+from diffcomp.config import from_mapping
 from diffcomp.export import exported_model
+from diffcomp.export.shipped_models import model_folder
+from diffcomp.training.config import Config
 from diffcomp.training.train_loop import restore_average
 
 _NAME = flags.DEFINE_string("name", None, "Name of the model (default: that of WORKDIR).")
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
     card |= {"stage": config.stages[position.stage].name, "step": position.step}
     origin = None
     if config.train.init:
-        origin = exported_model.load(codec.model_folder(config.train.init))
+        origin = exported_model.load(model_folder(config.train.init))
     model = exported_model.export(
         _NAME.value or workdir.name, config.model, params, card, config.decode, origin=origin
     )

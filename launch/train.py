@@ -12,8 +12,9 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from diffcomp.config import Config, from_mapping
+from diffcomp.config import from_mapping
 from diffcomp.training import sharding, train_loop
+from diffcomp.training.config import Config
 
 # Short for the field that a sweep changes.
 _SHORT = {"--config.lmbda": "--config.loss.lmbda", "--config.rho": "--config.loss.rho"}

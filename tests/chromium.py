@@ -15,7 +15,8 @@ import numpy as np
 import websocket
 from PIL import Image
 
-PROGRAM = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), None)
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+PROGRAM = next(filter(shutil.which, PROGRAMS), None)
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

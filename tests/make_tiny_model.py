@@ -15,13 +15,15 @@ import numpy as np
 import skimage.data
 import tiny_model
 
+from diffcomp.architectures.parameters import init_params
 from diffcomp.codec import load
-from diffcomp.config import Config, DecodeConfig, from_mapping
+from diffcomp.config import from_mapping
+from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export import exported_model
-from diffcomp.export.coder_derivation import CODED_LAYERS
 from diffcomp.export.exported_model import ExportedModel
-from diffcomp.networks.model import init_params
+from diffcomp.networks.parts import CODED_LAYERS
 from diffcomp.training import karhunen_loeve
+from diffcomp.training.config import Config
 
 SEED = 20240229
 CONFIG = tiny_model.GOLDEN.parents[1] / "configs" / "base.py"

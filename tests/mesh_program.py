@@ -15,10 +15,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from diffcomp.config import Config, MeshConfig, from_mapping
-from diffcomp.networks.model import init_params
+from diffcomp.architectures.parameters import init_params
+from diffcomp.config import from_mapping
 from diffcomp.training import sharding
-from diffcomp.training.train_step import make_train_step, start_stage_on
+from diffcomp.training.config import Config, MeshConfig
+from diffcomp.training.train_state import start_stage_on
+from diffcomp.training.train_step import make_train_step
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BATCH = 8  # rows of all devices together

@@ -3,7 +3,8 @@
 import jax
 from jax import Array
 
-from diffcomp.config import LossConfig, ModelConfig
+from diffcomp.networks.config import ModelConfig
+from diffcomp.objectives.config import LossConfig
 from diffcomp.published.config import CdcLossConfig
 
 MODEL = ModelConfig(

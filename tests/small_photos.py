@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffcomp.config import DataConfig
+from diffcomp.data.config import DataConfig
 from diffcomp.data.crop_slots import CropSlots
 
 CONFIG = DataConfig(

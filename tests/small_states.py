@@ -11,9 +11,10 @@ import numpy as np
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
 
-from diffcomp.config import Config, from_mapping
+from diffcomp.config import from_mapping
 from diffcomp.training.checkpoint import Checkpoints, on_one_device
-from diffcomp.training.train_step import start_stage
+from diffcomp.training.config import Config
+from diffcomp.training.train_state import start_stage
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SMOKE = from_mapping(Config, runpy.run_path(str(CONFIGS / "base.py"))["get_config"]("smoke"))

@@ -21,9 +21,10 @@ from small_states import (
     state_at,
 )
 
-from diffcomp.config import Config, from_mapping
+from diffcomp.config import from_mapping
 from diffcomp.training.checkpoint import Checkpoints, Position
-from diffcomp.training.train_step import start_stage
+from diffcomp.training.config import Config
+from diffcomp.training.train_state import start_stage
 
 
 def test_nothing_is_restored_from_a_new_folder(tmp_path):

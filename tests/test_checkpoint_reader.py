@@ -1,22 +1,20 @@
 """Damage, misfit, other meshes and several processes."""
 
-import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from child_processes import reserved_address, running
 from small_states import CONFIG, form, leaves_of, params, restore, save, state_at
 
 from diffcomp.training.checkpoint import Checkpoints, Position
 from diffcomp.training.checkpoint_reader import DamagedCheckpointError
 
-ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = Path(__file__).parent / "checkpoint_process.py"
 
 
 def assert_state(state, position):
@@ -125,49 +123,40 @@ def test_a_misfit_is_an_error_and_never_passed_over(copied):
         restore(copied, like=like)
 
 
-def start(folder, *args, devices):
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
+def checkpoint_processes(folder, *arguments, devices):
+    """`checkpoint_process.py` on `folder`/run, once with each of the arguments."""
+    program = [sys.executable, str(PROGRAM), str(folder / "run")]
+    environment = {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_ENABLE_COMPILATION_CACHE": "0",  # see test_sharding.py
     }
-    command = [sys.executable, str(ROOT / "tests" / "checkpoint_process.py"), str(folder), *args]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+    commands = [program + each for each in arguments]
+    return running(folder / "said", commands, [environment] * len(commands))
 
 
 def test_states_move_between_one_device_and_a_mesh_of_eight(tmp_path):
-    save(tmp_path / "one", Position(0, 4))
-    process = start(tmp_path, devices=8)
-    _, errors = process.communicate(timeout=500)
-    assert process.returncode == 0, errors
-    position, state = restore(tmp_path / "many")
+    save(tmp_path / "run" / "one", Position(0, 4))
+    with checkpoint_processes(tmp_path, [], devices=8) as children:
+        children.wait()
+    position, state = restore(tmp_path / "run" / "many")
     assert position == Position(1, 7)
     assert_state(state, position)
 
 
 def test_two_processes_save_restore_and_stop_together(tmp_path):
     """One of them cannot read checkpoint 4, and one is sent SIGTERM: both go back, both stop."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    processes = [start(tmp_path, address, str(i), devices=2) for i in range(2)]
-    try:
-        for process in processes:
+    with reserved_address() as address:
+        both = [[address, str(i)] for i in range(2)]
+        with checkpoint_processes(tmp_path, *both, devices=2) as children:
             # Before it there may be lines of JAX's own.
-            assert "running\n" in process.stdout, process.communicate()[1]
-        processes[1].send_signal(signal.SIGTERM)
-        ends = [process.communicate(timeout=500) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], ends
-    line, other = (output.splitlines(keepends=True)[-1] for output, _ in ends)
-    assert line == other
-    position, state = restore(tmp_path)
-    assert line == f"stopped at {position.step}\n"
+            children.wait_until(lambda: all("running\n" in children.stdout(i) for i in range(2)))
+            children.processes[1].send_signal(signal.SIGTERM)
+            children.wait()
+    said, other = (children.stdout(i).splitlines()[-1] for i in range(2))
+    position, state = restore(tmp_path / "run")
+    assert said == other == f"stopped at {position.step}"
     assert position.step > 2
     assert_state(state, position)
-    assert "checkpoint 4 is of no use to another process" in ends[0][1]
-    assert "checkpoint 4 cannot be read: OSError: disk on fire" in ends[1][1]
+    assert "checkpoint 4 is of no use to another process" in children.stderr(0)
+    assert "checkpoint 4 cannot be read: OSError: disk on fire" in children.stderr(1)

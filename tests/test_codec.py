@@ -18,12 +18,16 @@ import tiny_model
 
 import diffcomp
 from diffcomp import codec
-from diffcomp.codec import BUCKETS_PER_OCTAVE, MAX_STEPS, Codec, bucket, file_info
+from diffcomp.codec import Codec
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import HEADER_BYTES, BitstreamError
 from diffcomp.coding.cdf_tables import escape_excess
+from diffcomp.coding.file_info import file_info
+from diffcomp.coding.grid import BUCKETS_PER_OCTAVE, bucket
+from diffcomp.decode_settings import MAX_STEPS
 from diffcomp.distances.distortion import psnr
-from diffcomp.export.exported_model import ModelError
+from diffcomp.export import shipped_models
+from diffcomp.export.shipped_models import ModelError
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 2  # of sampling; each number of steps is compiled on its own
@@ -309,8 +313,8 @@ def test_bucket_is_a_multiple_of_64_and_at_most_an_eighth_more() -> None:
 
 
 def test_models_are_found_by_name_or_folder(tiny, monkeypatch) -> None:
-    monkeypatch.setattr(codec, "MODELS", tiny_model.GOLDEN)
-    assert codec.model_names() == {tiny.model.coder.fingerprint: "tiny"}
+    monkeypatch.setattr(shipped_models, "MODELS", tiny_model.GOLDEN)
+    assert shipped_models.model_names() == {tiny.model.coder.fingerprint: "tiny"}
     for model in (tiny_model.MODEL.name, tiny_model.MODEL, str(tiny_model.MODEL)):
         assert codec.load(model).model.coder.fingerprint == tiny.model.coder.fingerprint
     message = r"bass is neither a folder nor a shipped model; shipped are: tiny_model\.$"

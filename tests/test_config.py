@@ -11,8 +11,10 @@ import pytest
 from ml_collections import ConfigDict
 from small_model import CDC_LOSS
 
-from diffcomp.config import Config, ModelConfig, from_mapping, to_dict
+from diffcomp.config import from_mapping, to_dict
+from diffcomp.networks.config import ModelConfig
 from diffcomp.published.config import EPSILONPARAM
+from diffcomp.training.config import Config
 
 BASE = Path(__file__).resolve().parents[1] / "configs" / "base.py"
 GET_CONFIG = runpy.run_path(str(BASE))["get_config"]
@@ -127,7 +129,7 @@ def test_mistake_is_named(path: str, value: Any, message: str) -> None:
 
 
 def test_a_model_of_one_rate_is_validated_at_no_quality() -> None:
-    published = {"model": to_dict(EPSILONPARAM), "loss": to_dict(CDC_LOSS)}
+    published = {"model": to_dict(EPSILONPARAM), "loss": to_dict(CDC_LOSS), "stages": []}
     with pytest.raises(
         ValueError,
         match=r"qualities is \(2.0, 6.0\); architecture 'cdc' has one rate and takes none\.",
@@ -146,3 +148,25 @@ def test_missing_keys_are_all_named() -> None:
 
 def test_config_dict_and_dict_give_the_same() -> None:
     assert from_mapping(Config, ConfigDict(plain())) == from_mapping(Config, plain())
+
+
+@pytest.mark.parametrize(
+    ("where", "field", "value", "message"),
+    [
+        ("train", "compute_dtype", "float16", "compute_dtype is 'float16'; it must be one of"),
+        ("train", "matmul_precision", "tf32", "matmul_precision is 'tf32'; it must be one of"),
+        ("loss", "lpips_net", "alx", "net is 'alx'; it must be one of 'alex', 'vgg'"),
+        (-1, "objective", "joind", r"stage 'joint' has objective 'joind'; .* one of linear, "),
+        (-1, "objective", "published", "of architecture 'base' it must be one of linear, context"),
+        (-1, "schedule", "cosin", "stage 'joint' has schedule 'cosin'; it must be one of cosine"),
+        (-1, "crop", 100, "stage 'joint' has crop 100; it must be a multiple of 64"),
+        (-1, "crop", 0, "stage 'joint' has crop 0; it must be a multiple of 64"),
+        (-1, "dists_images", 99, "stage 'joint' has dists_images 99; it must be from 0 to"),
+    ],
+)
+def test_what_a_late_stage_cannot_run_is_refused_at_the_start(where, field, value, message):
+    values = runpy.run_path(str(BASE))["get_config"]()
+    with values.unlocked():
+        (values.stages[where] if isinstance(where, int) else values[where])[field] = value
+    with pytest.raises(ValueError, match=message):
+        from_mapping(Config, values)

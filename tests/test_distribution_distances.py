@@ -3,7 +3,8 @@ import pytest
 import scipy.linalg
 import skimage.data
 
-from diffcomp.distances.lpips import load_lpips, vgg_features
+from diffcomp.distances.lpips import vgg_features
+from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.evaluation.metrics import distribution_distances
 from diffcomp.evaluation.metrics.distribution_distances import (
     SET_METRICS,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import log_ndtr
 
-from diffcomp.networks.entropy_models import MIN_SCALE, FactorizedPrior, gaussian_bits
+from diffcomp.coding.cdf_tables import SMALLEST_SCALE
+from diffcomp.networks.entropy_models import FactorizedPrior, gaussian_bits
 
 CHANNELS = 5
 
@@ -18,7 +19,7 @@ def oracle_bits(v, scale):
     return -(upper + np.log1p(-np.exp(lower - upper))) / np.log(2)
 
 
-@pytest.mark.parametrize("scale", [MIN_SCALE, 0.3, 1.0, 7.0, 256.0])
+@pytest.mark.parametrize("scale", [SMALLEST_SCALE, 0.3, 1.0, 7.0, 256.0])
 def test_gaussian_bits_equal_scipy_in_the_middle_and_in_the_tails(scale):
     v = np.array([0.0, 0.25, 0.5, 1.0, 3.0, 10.0, 100.0, 1000.0])
     v = np.concatenate([v, -v]).astype(np.float32)
@@ -39,12 +40,12 @@ def test_a_wide_gaussian_costs_its_differential_entropy():
 
 
 def test_a_narrow_gaussian_costs_nothing_at_zero():
-    assert float(gaussian_bits(jnp.float32(0), jnp.float32(MIN_SCALE))) < 1e-5
+    assert float(gaussian_bits(jnp.float32(0), jnp.float32(SMALLEST_SCALE))) < 1e-5
 
 
 def test_scales_below_the_smallest_are_raised_to_it():
     v = jnp.array([0.0, 1.0, 5.0])
-    at_bound = gaussian_bits(v, jnp.full(3, MIN_SCALE))
+    at_bound = gaussian_bits(v, jnp.full(3, SMALLEST_SCALE))
     for scale in (1e-6, 0.0, -1.0):
         np.testing.assert_array_equal(gaussian_bits(v, jnp.full(3, scale)), at_bound)
 
@@ -57,14 +58,14 @@ def test_the_smallest_scale_may_be_another():
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, -0.5])
-@pytest.mark.parametrize("scale", [MIN_SCALE, 0.5, 4.0, 30.0])
+@pytest.mark.parametrize("scale", [SMALLEST_SCALE, 0.5, 4.0, 30.0])
 def test_gaussian_probabilities_of_the_integers_sum_to_one(mean, scale):
     v = jnp.arange(-400.0, 401.0) - mean
     bits = np.asarray(gaussian_bits(v, jnp.full(v.shape, scale)), np.float64)
     assert (2.0**-bits).sum() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("scale", [MIN_SCALE, 1.0, 30.0])
+@pytest.mark.parametrize("scale", [SMALLEST_SCALE, 1.0, 30.0])
 @pytest.mark.parametrize("v", [5.0, -40.0, 200.0])
 def test_the_gradient_is_alive_in_the_far_tails(v, scale):
     value, scale = jnp.float32(v), jnp.float32(scale)

@@ -7,15 +7,11 @@ import tiny_model
 from flax.traverse_util import unflatten_dict
 
 from diffcomp.coding import entropy_parameters
+from diffcomp.coding.checkerboard_coder import ACTIVATION_BITS
 from diffcomp.coding.entropy_parameters import SLOPE
-from diffcomp.coding.fixed_point import (
-    ACTIVATION_BITS,
-    LARGEST_ACTIVATION,
-    PARAMETER_BITS,
-    FixedPointLayers,
-)
-from diffcomp.export.exported_model import CODED_LAYERS
+from diffcomp.coding.fixed_point import LARGEST_ACTIVATION, PARAMETER_BITS, FixedPointLayers
 from diffcomp.networks.hyperprior import FloatLayers
+from diffcomp.networks.parts import CODED_LAYERS
 
 ACTIVATION = 2.0**ACTIVATION_BITS
 PARAMETER = 2.0**PARAMETER_BITS

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import tiny_model
 
-from diffcomp.coding.latent_coder import CheckerboardCoder
-from diffcomp.config import DecodeConfig
+from diffcomp.coding.checkerboard_coder import CheckerboardCoder
+from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export import exported_model
-from diffcomp.export.coder_derivation import CODED_LAYERS, derive_coder
-from diffcomp.export.exported_model import SMALL, ExportedModel, ModelError
+from diffcomp.export.exported_model import SMALL, ExportedModel
+from diffcomp.export.shipped_models import ModelError
+from diffcomp.networks.parts import CODED_LAYERS
 
 BASE = {"architecture": "base"}
 
@@ -101,7 +102,7 @@ def test_nor_if_the_gains_are_kept_as_float16(model) -> None:
 
 def test_order_of_the_parameters_does_not_show_in_the_files(model) -> None:
     turned = dict(reversed(model.params.items()))
-    exports = [derive_coder(model.config, p) for p in (model.params, turned)]
+    exports = [model.architecture.derive_coder(model.config, p) for p in (model.params, turned)]
     assert list(exports[0].to_arrays()) == list(exports[1].to_arrays())
 
 

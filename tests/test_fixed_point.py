@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffcomp.coding.checkerboard_coder import ACTIVATION_BITS, LAYER_BITS
 from diffcomp.coding.entropy_parameters import SLOPE
 from diffcomp.coding.fixed_point import (
-    ACTIVATION_BITS,
     EXACT,
     LARGEST,
     LARGEST_ACTIVATION,
@@ -214,7 +214,7 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
 
 def test_units_of_each_layer() -> None:
     weights = {name: (np.ones((1, 1, 1, 1)), np.zeros(1)) for name in ("up32", "mix", "tail_head")}
-    convs = FixedPointLayers.from_floats(weights, SLOPE).convs
+    convs = FixedPointLayers.from_floats(weights, SLOPE, LAYER_BITS).convs
     assert (convs["up32"].input_bits, convs["up32"].output_bits) == (0, ACTIVATION_BITS)
     assert (convs["mix"].input_bits, convs["mix"].output_bits) == (ACTIVATION_BITS, ACTIVATION_BITS)
     assert convs["tail_head"].output_bits == PARAMETER_BITS

@@ -8,22 +8,24 @@ import numpy as np
 import pytest
 import tiny_model
 
-from diffcomp.coding.quality import quality_to_code
-from diffcomp.networks.hyperprior import Latents, Rate, interpolate_knots, normalized_quality
-from diffcomp.networks.model import CompressionModel, FlatParams, variables_of
-from diffcomp.networks.pixels import to_float
+from diffcomp.coding.quality import normalized_quality, quality_to_code
+from diffcomp.networks.hyperprior import interpolate_knots
+from diffcomp.networks.latents import Latents, Rate
+from diffcomp.networks.model import CompressionModel
+from diffcomp.params import Params, variables_of
+from diffcomp.pixels import to_float
 
 QUALITIES = [1.0, 4.0, 8.0]
 
 
 @functools.partial(jax.jit, static_argnames="method")
-def run(params: FlatParams, *args: jax.Array, method: str) -> Latents | Rate:
+def run(params: Params, *args: jax.Array, method: str) -> Latents | Rate:
     model = CompressionModel(tiny_model.codec().model.config)
     return model.apply(variables_of(params), *args, method=method)
 
 
 @pytest.fixture(scope="module")
-def params() -> FlatParams:
+def params() -> Params:
     return tiny_model.codec().model.params
 
 
@@ -133,7 +135,7 @@ def test_encode_is_linear_without_the_residual_branch(params, x) -> None:
     assert np.abs(run(params, x, quality, method="encode").y - linear.y).max() > 0.01
 
 
-def steps(params: FlatParams, quality: np.ndarray) -> np.ndarray:
+def steps(params: Params, quality: np.ndarray) -> np.ndarray:
     model = CompressionModel(tiny_model.codec().model.config)
     call = lambda module, q: module.hyperprior.step(q)  # noqa: E731
     return np.asarray(model.apply(variables_of(params), jnp.asarray(quality), method=call))

@@ -53,7 +53,7 @@ def test_a_folder_without_images_is_refused(tmp_path, name):
     "text", ["", "/photos", "folder:", "tfds:", "tfds:coco", "tfds:coco/", "Folder:/photos"]
 )
 def test_a_source_of_another_form_is_refused(text):
-    rule = "it must be of the form folder:PATH or tfds:NAME/SPLIT."
+    rule = "it must be of the form folder:PATH, packed:FILE or tfds:NAME/SPLIT."
     with pytest.raises(ValueError, match=f"data source is '{re.escape(text)}'; {re.escape(rule)}"):
         open_sources(text)
 

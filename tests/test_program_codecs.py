@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffcomp.distances.distortion import psnr
-from diffcomp.evaluation.baselines import baseline_coder
+from diffcomp.evaluation.baselines import baseline_candidate
 from diffcomp.evaluation.program_codecs import rgb_to_yuv, yuv_to_rgb
 
 ENCODER_APP = """
@@ -48,36 +48,36 @@ def programs(tmp_path, monkeypatch):
 
 
 def test_vtm_codes_the_planes_with_the_size_before_them(programs, photo):
-    coder = baseline_coder("vtm")
+    candidate = baseline_candidate("vtm")
     image = photo[:43, :57]
-    data = coder.encode(image, 32)
+    data = candidate.encode(image, 32)
     assert data[:4] == bytes([43, 0, 57, 0])
-    np.testing.assert_array_equal(coder.decode(data), yuv_to_rgb(rgb_to_yuv(image)))
+    np.testing.assert_array_equal(candidate.decode(data), yuv_to_rgb(rgb_to_yuv(image)))
 
 
 def test_bpg_passes_files(programs, photo):
-    coder = baseline_coder("bpg")
-    np.testing.assert_array_equal(coder.decode(coder.encode(photo, 30)), photo)
+    candidate = baseline_candidate("bpg")
+    np.testing.assert_array_equal(candidate.decode(candidate.encode(photo, 30)), photo)
 
 
 def test_a_failing_program_says_why(programs, photo):
     with pytest.raises(RuntimeError, match="EncoderApp failed with exit code 1: QP 63 is not for"):
-        baseline_coder("vtm").encode(photo, 63)
+        baseline_candidate("vtm").encode(photo, 63)
 
 
 @pytest.mark.parametrize(("name", "program"), [("vtm", "DecoderApp"), ("bpg", "bpgenc")])
 def test_a_missing_program_is_named(programs, name, program):
     (programs / program).unlink()
     with pytest.raises(FileNotFoundError, match=f"{name} needs the program {program} on the PATH"):
-        baseline_coder(name)
+        baseline_candidate(name)
 
 
 def test_vtms_configuration_can_be_elsewhere(programs, tmp_path, monkeypatch):
     (programs.parent / "cfg" / "encoder_intra_vtm.cfg").rename(tmp_path / "intra.cfg")
     with pytest.raises(FileNotFoundError, match="encoder_intra_vtm.cfg, .* set DIFFCOMP_VTM_CON"):
-        baseline_coder("vtm")
+        baseline_candidate("vtm")
     monkeypatch.setenv("DIFFCOMP_VTM_CONFIG", str(tmp_path / "intra.cfg"))
-    assert baseline_coder("vtm").qualities == (47, 42, 37, 32, 27)
+    assert baseline_candidate("vtm").qualities == (47, 42, 37, 32, 27)
 
 
 def test_colours_by_bt709():

@@ -10,11 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.diffusion.noise_schedule import published_alpha_bar
-from diffcomp.networks.model import init_params
-from diffcomp.published.config import EPSILONPARAM, XPARAM, CdcLossConfig
-from diffcomp.training.losses import Objective
-from diffcomp.training.published_loss import (
+from diffcomp.architectures.parameters import init_params
+from diffcomp.objectives.objective import Objective
+from diffcomp.objectives.published import (
     CdcConditions,
     auxiliary_loss,
     draw_cdc_conditions,
@@ -22,6 +20,10 @@ from diffcomp.training.published_loss import (
     published_objective,
     weighted_error,
 )
+from diffcomp.published.config import EPSILONPARAM, XPARAM, CdcLossConfig
+from diffcomp.published.model import CdcModel
+from diffcomp.published.parts import FLOAT32
+from diffcomp.published.schedule import published_alpha_bar
 
 LOSS = CdcLossConfig(
     lmbda=0.1,
@@ -52,9 +54,13 @@ def conditions(model, lmbda=0.1):
     return drawn._replace(lmbda=jnp.float32(lmbda))
 
 
+def objective_of(prediction, loss=LOSS):
+    return Objective(CdcModel(MODELS[prediction]), loss, FLOAT32)
+
+
 @functools.cache
 def loss_and_gradients(prediction, loss=LOSS):
-    objective = Objective(MODELS[prediction], loss, None)
+    objective = objective_of(prediction, loss)
     run = jax.jit(
         jax.value_and_grad(functools.partial(published_objective, objective), has_aux=True)
     )
@@ -99,7 +105,7 @@ def test_every_parameter_is_trained_but_what_the_network_does_not_use(prediction
 
 
 def test_medians_follow_their_own_loss_alone():
-    objective = Objective(MODELS["x0"], LOSS, None)
+    objective = objective_of("x0")
     aux = jax.grad(lambda p: auxiliary_loss(objective, p))(params("x0"))
     _, gradients = loss_and_gradients("x0")
     np.testing.assert_allclose(gradients["medians"], aux["medians"], rtol=1e-4)
@@ -108,7 +114,7 @@ def test_medians_follow_their_own_loss_alone():
 
 
 def test_descent_on_the_auxiliary_loss_finds_the_median():
-    objective = Objective(MODELS["x0"], LOSS, None)
+    objective = objective_of("x0")
     values = dict(params("x0"))
     gradient = jax.jit(jax.grad(lambda p: auxiliary_loss(objective, p)))
     start = float(auxiliary_loss(objective, values))
@@ -121,10 +127,10 @@ def test_the_error_is_weighted_by_the_signal_to_noise_ratio_up_to_a_limit():
     alpha_bar = jnp.array([0.5, 0.75, 0.99])  # 1, 3 and 99
     c = CdcConditions(None, alpha_bar, None, None, None)
     target, prediction = jnp.zeros((3, 2, 2, 3)), jnp.full((3, 2, 2, 3), -2.0)
-    squared = weighted_error(MODELS["x0"], LOSS, prediction, target, c)
+    squared = weighted_error(LOSS, prediction, target, c)
     np.testing.assert_allclose(squared, [4, 12, 20], rtol=1e-5)
     plain = dataclasses.replace(LOSS, error="absolute", largest_weight=0.0)
-    absolute = weighted_error(MODELS["eps"], plain, prediction, target, c)
+    absolute = weighted_error(plain, prediction, target, c)
     np.testing.assert_allclose(absolute, [2, 2, 2])
 
 

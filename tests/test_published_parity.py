@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from diffcomp.diffusion import sampler
-from diffcomp.diffusion.noise_schedule import published_grid
 from diffcomp.export.published_import import load_cdc
-from diffcomp.networks.model import variables_of
+from diffcomp.params import variables_of
 from diffcomp.published.model import MIN_SCALE, CdcModel
+from diffcomp.published.schedule import published_grid
 
 GOLDEN = Path(__file__).parent / "golden" / "cdc"
 ONE = jnp.ones(1)  # quality and realism, which the published model does not have

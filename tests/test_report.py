@@ -10,7 +10,8 @@ import pytest
 from tiny_model import codec
 
 from diffcomp.evaluation import report
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
+from diffcomp.evaluation.rows import Row
 
 NAME = codec().model.name
 
@@ -19,12 +20,16 @@ def data_of(text):
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
 
 
-def coder(name, qualities, is_model=False):
-    return Coder(name, "", qualities, None, None, ".x", is_model)
+def candidate(name, qualities, is_model=False):
+    return Candidate(name, "", qualities, None, None, ".x", is_model)
 
 
 def rows_of(sizes):
-    return {("a", *key): {"bytes": str(size)} for key, size in sizes.items()}
+    return {("a", *key): row("a", *key, size) for key, size in sizes.items()}
+
+
+def row(image, codec, quality, size):
+    return Row(image, codec, float(quality), 50, 40, size, 0.1, 0.1, 0.1, "00", {"psnr": np.inf})
 
 
 def test_the_file_needs_no_other(evaluated):
@@ -57,17 +62,17 @@ def test_text_cannot_end_the_data_early():
 
 
 def test_middle_then_ends_each_with_what_is_nearest_in_bytes():
-    coders = [coder("m", (1, 2, 3), True), coder("jpeg", (5, 6, 7))]
+    candidates = [candidate("m", (1, 2, 3), True), candidate("jpeg", (5, 6, 7))]
     sizes = {("m", "1"): 10, ("m", "2"): 20, ("m", "3"): 30}
     rows = rows_of(sizes | {("jpeg", "5"): 22, ("jpeg", "6"): 29, ("jpeg", "7"): 90})
-    order = [(c.name, q) for c, q in report.rungs_to_show("a", coders, rows)]
+    order = [(c.name, q) for c, q in report.rungs_to_show("a", candidates, rows)]
     assert order == [("m", 2), ("jpeg", 5), ("m", 1), ("m", 3), ("jpeg", 6), ("jpeg", 7)]
 
 
 def test_a_missing_rung_is_not_shown():
-    coders = [coder("m", (1, 2), True), coder("jpeg", (5,))]
+    candidates = [candidate("m", (1, 2), True), candidate("jpeg", (5,))]
     rows = rows_of({("jpeg", "5"): 22})
-    assert [c.name for c, _ in report.rungs_to_show("a", coders, rows)] == ["jpeg"]
+    assert [c.name for c, _ in report.rungs_to_show("a", candidates, rows)] == ["jpeg"]
 
 
 def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
@@ -77,11 +82,9 @@ def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
         calls.append(data)
         return photo
 
-    spy = Coder("spy", "", (1, 2), None, decode, ".x", False)
+    spy = Candidate("spy", "", (1, 2), None, decode, ".x", False)
     rows = {
-        (image, "spy", quality): {"bytes": "9", "quality": quality}
-        for image in "ab"
-        for quality in "12"
+        (image, "spy", quality): row(image, "spy", quality, 9) for image in "ab" for quality in "12"
     }
     for image, _, quality in rows:
         path = report.stream_path(tmp_path, spy, float(quality), image)
@@ -98,16 +101,19 @@ def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
         config = types.SimpleNamespace(report_images=count, report_megabytes=megabytes)
         pictures, dropped = report._pictures(images, [spy], rows, config, tmp_path)
         assert [len(entry["decoded"]) for entry in pictures] == expected
+        for entry in (entry for picture in pictures for entry in picture["decoded"]):
+            assert entry["quality"] in "12" and entry["row"]["bytes"] == 9
+            assert "psnr" not in entry["row"]  # infinite, which JSON has not
         assert dropped == left_out
-
-
-needs_chromium = pytest.mark.skipif(
-    chromium.PROGRAM is None, reason="no chromium on the PATH (apt-get install chromium)"
-)
 
 
 @pytest.fixture(scope="module")
 def page(evaluated, tmp_path_factory):
+    if chromium.PROGRAM is None:
+        pytest.skip(
+            "the report was not looked at in a browser: install Chromium (apt-get install"
+            f" chromium), or have one of {', '.join(chromium.PROGRAMS)} on the PATH"
+        )
     with chromium.page(tmp_path_factory.mktemp("profile")) as page:
         page.open(evaluated / "report" / "report.html")
         yield page
@@ -141,7 +147,6 @@ def drag(page, rect, start, end):
         page.mouse(kind, rect["x"] + share * rect["width"], y, buttons)
 
 
-@needs_chromium
 def test_the_slider_uncovers_the_other_picture(page, photo):
     choose(page, "zoom", "4")
     choose(page, "right", "8")  # the coarsest JPEG, after the model's eight
@@ -163,7 +168,6 @@ def test_the_slider_uncovers_the_other_picture(page, photo):
     assert np.abs(left - original[: left.shape[0], : left.shape[1]]).mean() < 4
 
 
-@needs_chromium
 def test_baselines_stand_at_matched_bytes(page):
     choose(page, "right", "2")
     choose(page, "left", "webp")
@@ -179,7 +183,6 @@ def test_baselines_stand_at_matched_bytes(page):
     assert captions[0].startswith("webp q=") and "%)" in captions[0] and "bpp" in captions[0]
 
 
-@needs_chromium
 def test_a_point_shows_its_figures(page):
     page.value("document.querySelector('[data-metric=psnr]').click()")
     box(page, "#plot")
@@ -194,7 +197,6 @@ def test_a_point_shows_its_figures(page):
     assert page.value("document.getElementById('tip').hidden") is False
 
 
-@needs_chromium
 def test_curves_axes_and_legend(page):
     page.value("document.querySelector('[data-metric=lpips_alex]').click()")
     texts = page.value("[...document.querySelectorAll('#plot text')].map(t => t.textContent)")
@@ -210,7 +212,6 @@ def test_curves_axes_and_legend(page):
     assert page.value(dashed) == before - 4
 
 
-@needs_chromium
 def test_the_table_sorts_by_a_column(page):
     heading = (
         "[...document.querySelectorAll('#summary th')].find(h => h.textContent === 'PSNR (dB)')"
@@ -227,7 +228,6 @@ def test_the_table_sorts_by_a_column(page):
     assert page.value(cells) == sorted(values, reverse=True)
 
 
-@needs_chromium
 def test_nothing_fails_and_nothing_is_fetched(page):
     assert page.faults == []
     assert {url.split(":")[0] for url in page.requests} <= {"file", "data"}

@@ -1,23 +1,31 @@
 """Rows on disk: what a later run finds, and when it refuses."""
 
 import csv
+import dataclasses
 import json
+import math
 
 import pytest
 
-from diffcomp.evaluation.row_file import RowFile, Settings, quality_text
+from diffcomp.evaluation.row_file import RowFile, Settings
+from diffcomp.evaluation.rows import Failure, Row, quality_text
 from diffcomp.files.atomic_file import FileError
 
 SETTINGS = Settings("none", ("psnr",), {"jpeg": "JPEG 1"})
-ROW = {
-    "image": "a, b",
-    "protocol": "none",
-    "codec": "jpeg",
-    "quality": "5",
-    "bytes": 10,
-    "psnr": "30",
-    "pixels_crc": "00",
-}
+ROW = Row(
+    image="a, b",
+    codec="jpeg",
+    quality=5,
+    width=4,
+    height=5,
+    bytes=10,
+    bpp=4,
+    encode_seconds=0.25,
+    decode_seconds=1.5,
+    pixels_crc="00",
+    metrics={"psnr": 30.5},
+)
+FAILURE = Failure("a, b", "jpeg", 5, "ssim", "a reason")
 KEY = ("a, b", "jpeg", "5")
 
 
@@ -26,15 +34,42 @@ def folder(tmp_path):
     """A folder with one row, and an error of it."""
     rows = RowFile(tmp_path / "out", SETTINGS)
     rows.append(ROW)
-    rows.append_error(KEY, "ssim", "a\nreason")
+    rows.append_failure(FAILURE)
     return tmp_path / "out"
 
 
 def test_rows_are_found_again(folder):
     rows = RowFile(folder, SETTINGS)
-    assert list(rows.rows) == [KEY]
-    assert rows.rows[KEY]["bytes"] == "10" and rows.rows[KEY]["encode_seconds"] == ""
-    assert [error["reason"] for error in rows.errors] == ["a reason"]
+    assert rows.rows == {KEY: ROW}
+    assert rows.failures == [FAILURE]
+
+
+def test_rows_and_failures_as_they_are_written(folder):
+    assert (folder / "rows.csv").read_text().splitlines() == [
+        "image,protocol,codec,quality,width,height,bytes,bpp,psnr,encode_seconds,decode_seconds,"
+        "pixels_crc",
+        '"a, b",none,jpeg,5,4,5,10,4.000000,30.5,0.2500,1.5000,00',
+    ]
+    assert (folder / "errors.csv").read_text().splitlines() == [
+        "image,codec,quality,step,reason",
+        '"a, b",jpeg,5,ssim,a reason',
+    ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        dataclasses.replace(ROW, quality=None, metrics={"psnr": None, "ssim": math.inf}),
+        dataclasses.replace(ROW, quality=10 / 3, bpp=1 / 3, encode_seconds=2 / 3),
+        dataclasses.replace(ROW, decode_seconds=1e-9, metrics={"psnr": 100 / 3, "ssim": -1e-9 / 3}),
+    ],
+)
+def test_a_row_as_written_is_the_one_that_is_read(row):
+    written = row.as_written()
+    assert written.cells() == row.cells()
+    assert Row.from_cells(written.cells(), tuple(row.metrics)) == written
+    for column, value in row.figures().items():
+        assert written.figures()[column] == (value and pytest.approx(value, rel=1e-5, abs=1e-4))
 
 
 def test_half_a_line_is_dropped(folder):
@@ -43,15 +78,15 @@ def test_half_a_line_is_dropped(folder):
     path.write_bytes(before + b"c,none,jp")
     rows = RowFile(folder, SETTINGS)
     assert list(rows.rows) == [KEY]
-    rows.append(ROW | {"image": "c"})
+    rows.append(dataclasses.replace(ROW, image="c"))
     with path.open(newline="") as file:
         assert [row["image"] for row in csv.DictReader(file)] == ["a, b", "c"]
 
 
 def test_errors_of_rows_that_will_be_tried_again_are_forgotten(folder):
     rows = RowFile(folder, SETTINGS)
-    rows.append_error(("c", "jpeg", "5"), "encode", "no memory")
-    assert [error["image"] for error in RowFile(folder, SETTINGS).errors] == ["a, b"]
+    rows.append_failure(Failure("c", "jpeg", 5, "encode", "no memory"))
+    assert RowFile(folder, SETTINGS).failures == [FAILURE]
     assert len((folder / "errors.csv").read_text().splitlines()) == 2
 
 
@@ -67,7 +102,7 @@ def test_other_settings_are_refused_unless_the_run_restarts(folder, settings, te
     with pytest.raises(FileError, match=text):
         RowFile(folder, settings)
     assert RowFile(folder, settings, restart=True).rows == {}
-    assert RowFile(folder, settings).errors == []
+    assert RowFile(folder, settings).failures == []
 
 
 def test_a_further_codec_is_welcome_and_the_former_not_forgotten(folder):
@@ -99,6 +134,13 @@ def test_a_row_of_wrong_length_is_named(folder):
     with (folder / "rows.csv").open("a") as file:
         file.write("c,none\n")
     with pytest.raises(FileError, match=r"rows.csv: line 3 has 2 cells, not 12"):
+        RowFile(folder, SETTINGS)
+
+
+def test_a_cell_that_is_no_number_is_named(folder):
+    with (folder / "rows.csv").open("a") as file:
+        file.write("c,none,jpeg,5,4,5,ten,4,30,0,0,00\n")
+    with pytest.raises(FileError, match=r"rows.csv: line 3: invalid literal for int.*'ten'"):
         RowFile(folder, SETTINGS)
 
 

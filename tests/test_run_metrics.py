@@ -7,7 +7,7 @@ import pytest
 from test_optimizer import stage
 
 from diffcomp.data.input_pipeline import WaitTimer
-from diffcomp.training.losses import noise_level_terms
+from diffcomp.objectives.base import noise_level_terms
 from diffcomp.training.run_metrics import Window, psnr_by_noise_level
 
 

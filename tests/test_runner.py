@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from diffcomp.evaluation import runner
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import NamedImage, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import PROTOCOLS
 from diffcomp.evaluation.row_file import RowFile, Settings
+from diffcomp.evaluation.rows import Failure
 
 NAMES = ("psnr", "lpips_alex")
 
@@ -29,16 +30,16 @@ class Spy:
         if quality == self.stops_at:
             raise SystemExit  # as little of a failure as an interrupt
         if quality == self.fails_at:
-            raise RuntimeError("out of bits\nand a page of details")
+            raise RuntimeError("out of\tbits\nand a page of details")
         return bytes([int(quality), *image.shape[:2]]) + image.tobytes()
 
     def decode(self, data):
         quality, height, width = data[:3]
         return np.frombuffer(data[3:], np.uint8).reshape(height, width, 3) ^ np.uint8(quality == 1)
 
-    def coder(self, **changes):
-        coder = Coder("spy", "any", (1, 2), self.encode, self.decode, ".spy", False)
-        return dataclasses.replace(coder, **changes)
+    def candidate(self, **changes):
+        candidate = Candidate("spy", "any", (1, 2), self.encode, self.decode, ".spy", False)
+        return dataclasses.replace(candidate, **changes)
 
 
 @pytest.fixture
@@ -56,24 +57,33 @@ def open_rows(folder, names=NAMES):
 
 def test_a_row_has_sizes_rate_metrics_and_times(images, tmp_path, photo):
     rows = open_rows(tmp_path)
-    assert runner.run(images, [Spy().coder()], NAMES, rows, workers=2) == ["a", "b"]
+    assert runner.run(images, [Spy().candidate()], NAMES, rows, workers=2) == ["a", "b"]
     row = rows.rows["a", "spy", "1"]
-    assert (row["protocol"], row["width"], row["height"]) == ("none", "50", "40")
-    assert int(row["bytes"]) == 3 + 3 * 50 * 40
-    assert float(row["bpp"]) == pytest.approx(8 * (3 + 6000) / 2000)
-    assert float(row["psnr"]) == pytest.approx(20 * np.log10(255), abs=1e-5)  # off by 1 everywhere
-    assert 0 < float(row["lpips_alex"]) < 0.1
-    assert float(row["encode_seconds"]) >= 0 and float(row["decode_seconds"]) >= 0
-    assert float(rows.rows["b", "spy", "2"]["psnr"]) == np.inf
+    assert (row.image, row.codec, row.quality) == ("a", "spy", 1)
+    assert (row.width, row.height, row.bytes) == (50, 40, 3 + 3 * 50 * 40)
+    assert row.bpp == pytest.approx(8 * (3 + 6000) / 2000)
+    assert row.metrics["psnr"] == pytest.approx(20 * np.log10(255), abs=1e-5)  # off by 1 everywhere
+    assert 0 < row.metrics["lpips_alex"] < 0.1
+    assert row.encode_seconds >= 0 and row.decode_seconds >= 0
+    assert rows.rows["b", "spy", "2"].metrics["psnr"] == np.inf
     kept = (tmp_path / "out" / "streams" / "spy" / "q1" / "a.spy").read_bytes()
     assert kept == Spy().encode(photo[:40, :50], 1)
 
 
+def test_rows_in_memory_are_those_that_a_later_run_reads(images, tmp_path):
+    """Else a resumed run would have another summary than one without an interrupt."""
+    rows = open_rows(tmp_path)
+    # More digits than are written, of the quality too.
+    runner.run(images, [Spy().candidate(qualities=(1.2345678, 2))], NAMES, rows, workers=2)
+    assert len(rows.rows) == 4 and ("a", "spy", "1.23457") in rows.rows
+    assert open_rows(tmp_path).rows == rows.rows
+
+
 def test_finished_rows_are_not_done_again(images, tmp_path):
-    runner.run(images, [Spy().coder(qualities=(1,))], NAMES, open_rows(tmp_path), workers=1)
+    runner.run(images, [Spy().candidate(qualities=(1,))], NAMES, open_rows(tmp_path), workers=1)
     spy = Spy()
     rows = open_rows(tmp_path)
-    runner.run(images, [spy.coder(qualities=(1, 2))], NAMES, rows, workers=1)
+    runner.run(images, [spy.candidate(qualities=(1, 2))], NAMES, rows, workers=1)
     assert spy.encoded == [2, 2] and len(rows.rows) == 4
 
 
@@ -81,28 +91,28 @@ def test_an_interrupt_leaves_whole_rows_and_the_next_run_the_rest(images, tmp_pa
     spy = Spy()
     spy.stops_at = 2
     with pytest.raises(SystemExit):
-        runner.run(images, [spy.coder()], NAMES, open_rows(tmp_path), workers=1)
+        runner.run(images, [spy.candidate()], NAMES, open_rows(tmp_path), workers=1)
     rows = open_rows(tmp_path)
     assert ("a", "spy", "1") in rows.rows and len(rows.rows) < 4
     spy = Spy()
-    runner.run(images, [spy.coder()], NAMES, rows, workers=1)
+    runner.run(images, [spy.candidate()], NAMES, rows, workers=1)
     assert len(open_rows(tmp_path).rows) == 4 and spy.encoded.count(1) < 2
 
 
 def test_a_failing_codec_is_noted_and_tried_again(images, tmp_path):
     spy, rows = Spy(), open_rows(tmp_path)
     spy.fails_at = 2
-    runner.run(images, [spy.coder()], NAMES, rows, workers=2)
+    runner.run(images, [spy.candidate()], NAMES, rows, workers=2)
     assert sorted(rows.rows) == [("a", "spy", "1"), ("b", "spy", "1")]
     with (tmp_path / "out" / "errors.csv").open(newline="") as file:
         errors = list(csv.DictReader(file))
     assert {(e["step"], e["reason"]) for e in errors} == {("encode", "out of bits")}
     rows = open_rows(tmp_path)
-    runner.run(images, [Spy().coder()], NAMES, rows, workers=2)
-    assert len(rows.rows) == 4 and rows.errors == []
+    runner.run(images, [Spy().candidate()], NAMES, rows, workers=2)
+    assert len(rows.rows) == 4 and rows.failures == []
 
 
-def broken(images, references):
+def broken(image, reference):
     raise RuntimeError("no such kernel")
 
 
@@ -110,7 +120,7 @@ def broken(images, references):
     ("change", "reason"),
     [
         ({"function": broken}, "no such kernel"),
-        ({"function": lambda images, references: np.array([np.nan])}, "its value is nan"),
+        ({"function": lambda image, reference: float("nan")}, "its value is nan"),
         ({"min_side": 41}, "the image has a side of 40, it needs 41"),
     ],
 )
@@ -118,23 +128,22 @@ def test_a_failing_metric_is_an_empty_cell(images, tmp_path, monkeypatch, change
     changed = dataclasses.replace(catalogue.METRICS["lpips_alex"], **change)
     monkeypatch.setitem(catalogue.METRICS, "lpips_alex", changed)
     (image, _) = images
-    outcome = runner.measure(runner.Job(image, Spy().coder(), 1), NAMES, tmp_path)
-    assert outcome.values["psnr"] and "lpips_alex" not in outcome.values
-    assert outcome.failures == [("lpips_alex", reason)]
+    outcome = runner.perform(runner.Job(image, Spy().candidate(), 1), NAMES, tmp_path)
+    assert outcome.row.metrics["psnr"] and outcome.row.metrics["lpips_alex"] is None
+    assert outcome.failures == [Failure("a", "spy", 1, "lpips_alex", reason)]
 
 
 def test_a_decoder_that_changes_the_size_gives_no_row(tmp_path):
     image = NamedImage("a", np.zeros((40, 50, 3), np.uint8))
-    coder = Spy().coder(decode=lambda data: np.zeros((40, 49, 3), np.uint8))
-    outcome = runner.measure(runner.Job(image, coder, 1), NAMES, tmp_path)
-    assert outcome.values is None
-    assert outcome.failures == [
-        ("decode", "decoded image is (40, 49, 3), the original (40, 50, 3)")
-    ]
+    candidate = Spy().candidate(decode=lambda data: np.zeros((40, 49, 3), np.uint8))
+    outcome = runner.perform(runner.Job(image, candidate, 1), NAMES, tmp_path)
+    assert outcome.row is None
+    reason = "decoded image is (40, 49, 3), the original (40, 50, 3)"
+    assert outcome.failures == [Failure("a", "spy", 1, "decode", reason)]
 
 
 def test_what_compiles_runs_once_untimed_for_each_program(images, tmp_path):
     spy = Spy()
-    coder = spy.coder(qualities=(1, 2), program=lambda height, width: height // 64)
-    runner.run(images, [coder], NAMES, open_rows(tmp_path), workers=1)
+    candidate = spy.candidate(qualities=(1, 2), program=lambda height, width: height // 64)
+    runner.run(images, [candidate], NAMES, open_rows(tmp_path), workers=1)
     assert spy.encoded == [1, 1, 2, 1, 1, 2]

@@ -1,52 +1,40 @@
 """Meshes of one device and of eight, of one process and of two: the same training on each."""
 
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from child_processes import reserved_address, running
 from jax.sharding import PartitionSpec
 
-from diffcomp.config import MeshConfig
 from diffcomp.training import sharding
+from diffcomp.training.config import MeshConfig
 
 PROGRAM = Path(__file__).parent / "mesh_program.py"
-ROOT = Path(__file__).resolve().parents[1]
 
 
-def start(out, data, fsdp, devices, **environment):
-    """The program of `mesh_program` in a process of its own."""
+def trained(folder, data, fsdp, devices, processes=({},)):
+    """The results of `mesh_program`, run once with each of the environments beside each other."""
     # Compiling is most of the time, and half of it are optimisations for speed.
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     flags += f" --xla_force_host_platform_device_count={devices}"
     # No compilation cache: programs that come from it, of several devices on a CPU, may wait for
     # each other for ever in JAX 0.5.
-    environment |= {
-        "XLA_FLAGS": flags,
-        "PYTHONPATH": str(ROOT),
-        "JAX_ENABLE_COMPILATION_CACHE": "0",
-    }
-    environment = os.environ | environment
+    common = {"XLA_FLAGS": flags, "JAX_ENABLE_COMPILATION_CACHE": "0"}
+    out = folder / "results.npz"
     command = [sys.executable, str(PROGRAM), str(out), str(data), str(fsdp)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def results(processes, out):
-    for process in processes:
-        _, errors = process.communicate(timeout=900)
-        assert process.returncode == 0, errors
+    environments = [common | process for process in processes]
+    with running(folder, [command] * len(environments), environments) as children:
+        children.wait()
     with np.load(out) as arrays:
         return dict(arrays)
 
 
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
-    out = tmp_path_factory.mktemp("mesh") / "one.npz"
-    return results([start(out, 1, 1, devices=1)], out)
+    return trained(tmp_path_factory.mktemp("mesh"), 1, 1, devices=1)
 
 
 def assert_same_training(found, expected):
@@ -59,7 +47,7 @@ def assert_same_training(found, expected):
 
 @pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (4, 2), (-1, 8)])
 def test_eight_devices_train_like_one(one_device, tmp_path, data, fsdp):
-    found = results([start(tmp_path / "8.npz", data, fsdp, devices=8)], tmp_path / "8.npz")
+    found = trained(tmp_path, data, fsdp, devices=8)
     assert_same_training(found, one_device)
     assert len(found["bytes"]) == 8
     share = found["bytes"] / one_device["bytes"][0]
@@ -69,14 +57,11 @@ def test_eight_devices_train_like_one(one_device, tmp_path, data, fsdp):
 
 
 def test_two_processes_train_like_one(one_device, tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    out = tmp_path / "two.npz"
-    common = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
-    common |= {"JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo"}
-    both = [start(out, 1, 2, devices=1, **common, JAX_PROCESS_ID=str(i)) for i in range(2)]
-    assert_same_training(results(both, out), one_device)
+    common = {"JAX_NUM_PROCESSES": "2", "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo"}
+    with reserved_address() as address:
+        common |= {"JAX_COORDINATOR_ADDRESS": address}
+        both = [common | {"JAX_PROCESS_ID": str(i)} for i in range(2)]
+        assert_same_training(trained(tmp_path, 1, 2, devices=1, processes=both), one_device)
 
 
 def test_a_coordinator_without_the_number_of_processes_is_refused(monkeypatch):

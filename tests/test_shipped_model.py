@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import diffcomp
-from diffcomp import codec, demo
+from diffcomp import demo
 from diffcomp.distances.distortion import psnr
+from diffcomp.export.shipped_models import DEFAULT_MODEL, MODELS, model_names
 
 LARGEST = 25_000_000  # bytes of a shipped model
 
@@ -22,10 +23,10 @@ def face(photo):
 
 
 def test_the_model_is_small_and_described(coder):
-    folder = codec.MODELS / codec.DEFAULT_MODEL
+    folder = MODELS / DEFAULT_MODEL
     assert sum(file.stat().st_size for file in folder.iterdir()) <= LARGEST
     assert (folder / "README.md").read_text().startswith("# ")
-    assert codec.model_names() == {coder.model.coder.fingerprint: codec.DEFAULT_MODEL}
+    assert model_names() == {coder.model.coder.fingerprint: DEFAULT_MODEL}
 
 
 def test_more_quality_costs_more_and_gives_more(coder, face):

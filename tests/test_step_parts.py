@@ -1,6 +1,5 @@
 """The parts of a training step: together they are the step's arithmetic, no more and no less."""
 
-import dataclasses
 import runpy
 from pathlib import Path
 
@@ -9,12 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffcomp.config import Config, from_mapping
-from diffcomp.networks.model import param_shapes
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import BASE, PUBLISHED
+from diffcomp.config import from_mapping
+from diffcomp.profiling import step_parts
 from diffcomp.profiling.complexity import count_macs
-from diffcomp.profiling.step_parts import OBJECTIVES, filled, training_parts
+from diffcomp.profiling.step_parts import filled, training_parts
+from diffcomp.training.config import Config
 from diffcomp.training.sharding import make_mesh
-from diffcomp.training.train_step import make_train_step, state_form
+from diffcomp.training.train_state import state_form
+from diffcomp.training.train_step import make_train_step
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ALL = ["encoder", "hyper", "context decoder", "score network", "losses", "optimiser"]
@@ -34,7 +37,7 @@ def params(config):
     return param_shapes(config.model)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", [*BASE.objectives, *PUBLISHED.objectives])
 def test_the_parts_multiply_as_often_as_the_step(objective):
     """But for the linear reconstruction, which the stage "context" forms twice, for a metric."""
     config = smoke("kodak_lambda.py" if objective == "published" else "base.py")
@@ -85,9 +88,13 @@ def test_filled_keeps_arrays_and_repeats_itself():
     assert filled(one)["a"] is one["a"]
 
 
-def test_an_unknown_objective_is_refused(config, params):
-    stage = dataclasses.replace(config.stages[-1], objective="sharp")
-    with pytest.raises(
-        ValueError, match="objective is 'sharp'; parts are known of linear, context"
-    ):
-        training_parts(config, stage, params)
+def test_an_unknown_family_is_refused(config, params, monkeypatch):
+    monkeypatch.delitem(step_parts.PARTS, "base")
+    with pytest.raises(ValueError, match="architecture is 'base'; parts are known of cdc"):
+        training_parts(config, config.stages[-1], params)
+
+
+def test_losses_are_those_of_the_step_with_dists_too():
+    config = smoke("base_further.py")
+    parts = training_parts(config, config.stages[-1], param_shapes(config.model))
+    assert [part.name for part in parts] == [*ALL[:-1], "losses: DISTS", ALL[-1]]

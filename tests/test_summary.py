@@ -5,19 +5,31 @@ import json
 
 import pytest
 
-from diffcomp.evaluation import summary
+from diffcomp.evaluation import summary, summary_files
+from diffcomp.evaluation.columns import definitions
 from diffcomp.evaluation.protocols import PROTOCOLS
+from diffcomp.evaluation.rows import Row
 
 
 def row(image, codec, quality, bpp, psnr, lpips=0.5):
-    values = {"bytes": 100 * bpp, "bpp": bpp, "psnr": psnr, "lpips_alex": lpips}
-    values |= {"encode_seconds": 0.5, "decode_seconds": 1.5}
-    texts = {name: "" if value is None else str(value) for name, value in values.items()}
-    return (image, codec, quality), {"image": image, "codec": codec, "quality": quality} | texts
+    made = Row(
+        image=image,
+        codec=codec,
+        quality=quality,
+        width=40,
+        height=20,
+        bytes=round(100 * bpp),
+        bpp=bpp,
+        encode_seconds=0.5,
+        decode_seconds=1.5,
+        pixels_crc="00",
+        metrics={"psnr": psnr, "lpips_alex": lpips},
+    )
+    return made.key, made
 
 
 ROWS = dict(
-    row(image, codec, str(quality), 0.1 * quality * factor, 20 + quality + extra)
+    row(image, codec, quality, 0.1 * quality * factor, 20 + quality + extra)
     for quality in (1, 2, 4, 8)
     for codec, factor in (("new", 0.5), ("jpeg", 1))
     for image, extra in (("a", 0), ("b", 10))
@@ -34,8 +46,8 @@ def found():
         points=tuple(points),
         rates=tuple(summary.bd_rates(points, NAMES, "jpeg")),
         anchor="jpeg",
-        definitions=summary.definitions(NAMES, (), 2),
-        coders={"new": "n", "jpeg": "j"},
+        definitions=definitions(NAMES, (), 2),
+        candidates={"new": "n", "jpeg": "j"},
         notes=("a note",),
     )
 
@@ -51,7 +63,7 @@ def test_each_image_weighs_the_same_and_decibels_are_averaged(found):
 
 
 def test_infinite_and_missing_values_are_left_out_and_noted():
-    key, other = row("a", "c", "1", 1, float("inf"), None), row("b", "c", "1", 3, 40)
+    key, other = row("a", "c", 1, 1, float("inf"), None), row("b", "c", 1, 3, 40)
     point = summary.mean_point("c", "1", [key[1], other[1]], ("bpp", *NAMES))
     assert point.means == {"bpp": 2, "psnr": 40, "lpips_alex": 0.5}
     assert point.notes == (
@@ -76,7 +88,7 @@ def test_distances_of_sets_join_their_points():
 
 
 def test_files_say_protocol_definitions_and_reasons(found, tmp_path):
-    summary.write(found, tmp_path)
+    summary_files.write(found, tmp_path)
     with (tmp_path / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and {r["protocol"] for r in rows} == {"none"}

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from diffcomp import codec
-from diffcomp.config import Config, from_mapping
+from diffcomp.config import from_mapping
 from diffcomp.export import exported_model
 from diffcomp.training.checkpoint import Position
+from diffcomp.training.config import Config
 from diffcomp.training.train_loop import restore_average, train
 
 SPEED = ("seconds_per_step", "images_per_second", "share_waiting")

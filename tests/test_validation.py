@@ -14,15 +14,19 @@ from etils import epath
 from PIL import Image
 from small_model import CDC_LOSS
 
+from diffcomp.architectures.parameters import init_params
 from diffcomp.codec import Codec
-from diffcomp.config import Config, DecodeConfig, from_mapping
+from diffcomp.config import from_mapping
+from diffcomp.decode_settings import DecodeConfig
 from diffcomp.distances.distortion import bpp, mse, psnr
-from diffcomp.distances.lpips import load_lpips, lpips
+from diffcomp.distances.lpips import lpips
+from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.export import exported_model
 from diffcomp.export.published_import import load_cdc
 from diffcomp.files.image_file import ImageError
-from diffcomp.networks.model import init_params
-from diffcomp.training.validation import Validation, score
+from diffcomp.objectives.base import file_score
+from diffcomp.training.config import Config
+from diffcomp.training.validation import Validation
 
 TESTS = Path(__file__).resolve().parent
 BASE = TESTS.parent / "configs" / "base.py"
@@ -112,6 +116,7 @@ def cdc_run(tmp_path_factory, folder):
         SMOKE,
         model=model,
         loss=CDC_LOSS,
+        stages=(),
         decode=decode,
         validation=dataclasses.replace(SMOKE.validation, qualities=(), steps=2, panels=2),
     )
@@ -136,7 +141,7 @@ def test_values_are_means_over_real_files_and_their_decodes(measured, codec, ima
             "psnr_realism1": [psnr(*pair) for pair in zip(natural, images, strict=True)],
             "lpips_realism1": [lpips_alex(*pair) for pair in zip(natural, images, strict=True)],
             "score": [
-                score(SMOKE.loss, quality, bpp(len(f), 64, 64), mse(a, b), lpips_alex(a, b))
+                file_score(SMOKE.loss, quality, bpp(len(f), 64, 64), mse(a, b), lpips_alex(a, b))
                 for f, a, b in zip(files, natural, images, strict=True)
             ],
         }
@@ -281,7 +286,7 @@ def test_the_score_of_the_base_model_is_its_loss():
     )
     distortion = 0.25 * 40 + 0.75 * (0.25 * 2 * 40 + 0.75 * 100 * 0.2)
     for quality, weight in ((1.0, 0.001), (4.5, 0.01), (8.0, 0.1)):
-        found = score(loss, quality, 0.5, 40.0, 0.2)
+        found = file_score(loss, quality, 0.5, 40.0, 0.2)
         assert found == pytest.approx(0.5 + weight * distortion, rel=1e-5)
 
 

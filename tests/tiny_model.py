@@ -16,7 +16,8 @@ import numpy as np
 import skimage.data
 
 from diffcomp.codec import Codec, load
-from diffcomp.coding.latent_coder import CheckerboardCoder, Transfer
+from diffcomp.coding.checkerboard_coder import CheckerboardCoder
+from diffcomp.coding.latent_coder import Pass, Transfer
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "tiny_model"
@@ -36,7 +37,7 @@ def codec() -> Codec:
     return load(MODEL)
 
 
-class Pass(NamedTuple):
+class SeenPass(NamedTuple):
     """What one pass over the checkerboard computed and transferred, each [n, C]."""
 
     mean: np.ndarray
@@ -48,7 +49,7 @@ class Run(NamedTuple):
     """One call of `encode` or `decode`."""
 
     y_hat: np.ndarray
-    passes: tuple[Pass, Pass]
+    passes: tuple[SeenPass, SeenPass]
 
 
 def spied(coder: CheckerboardCoder) -> tuple[CheckerboardCoder, list[Run]]:
@@ -56,16 +57,16 @@ def spied(coder: CheckerboardCoder) -> tuple[CheckerboardCoder, list[Run]]:
     runs = []
 
     class Spied(CheckerboardCoder):
-        def _code_y(
+        def _code(
             self, z_symbols: np.ndarray, shape: tuple[int, int], code: int, transfer: Transfer
         ) -> tuple[np.ndarray, int]:
             passes = []
 
-            def record(mean: np.ndarray, indexes: np.ndarray, mask: np.ndarray) -> np.ndarray:
-                passes.append(Pass(mean, indexes, transfer(mean, indexes, mask)))
+            def record(coded: Pass) -> np.ndarray:
+                passes.append(SeenPass(coded.mean, coded.indexes, transfer(coded)))
                 return passes[-1].symbols
 
-            y_hat, crc = super()._code_y(z_symbols, shape, code, record)
+            y_hat, crc = super()._code(z_symbols, shape, code, record)
             runs.append(Run(y_hat, tuple(passes)))
             return y_hat, crc
 

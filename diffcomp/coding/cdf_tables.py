@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 PRECISION = 16
 TOTAL = 1 << PRECISION
@@ -35,6 +34,9 @@ ESCAPE_HEADER_BITS = 6
 # length exceeds the entropy by less than 0.0004 bit a symbol up to scale 45 and by 0.005 of 10
 # bits at 256, and there is room for latents whose tails are heavier than a Gaussian's.
 GAUSSIAN_TAIL_MASS = 2.0**-14
+
+# Deviation of y in quantisation steps below which a finer scale saves nothing.
+SMALLEST_SCALE = 0.11
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +172,9 @@ def tables_from_pmfs(pmfs: Sequence[np.ndarray], offsets: Sequence[int]) -> CdfT
     return CdfTables(np.concatenate(rows).astype(np.int32), np.asarray(offsets, np.int32))
 
 
-def gaussian_scales(count: int = 64, smallest: float = 0.11, largest: float = 256.0) -> np.ndarray:
+def gaussian_scales(
+    count: int = 64, smallest: float = SMALLEST_SCALE, largest: float = 256.0
+) -> np.ndarray:
     """Returns `count` scales, evenly spaced in their logarithm, float64 [count].
 
     The defaults are those of Balle et al., "Variational image compression with a scale
@@ -209,6 +213,9 @@ def gaussian_tables(scales: np.ndarray) -> CdfTables:
 
 def _gaussian_cdf(scale: float) -> np.ndarray:
     """Returns the CDF of -r..r and the escape for one scale, int32 [2 r + 3]."""
+    # Imported late: it takes a third of a second, and coding uses tables that are made already.
+    from scipy.special import ndtr, ndtri
+
     radius = max(1, int(np.ceil(-scale * ndtri(GAUSSIAN_TAIL_MASS / 2) - 0.5)))
     # Differences of the lower tail keep their precision where 1 - tail would not.
     below = ndtr((0.5 - np.arange(radius + 2)) / scale)

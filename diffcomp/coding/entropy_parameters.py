@@ -6,7 +6,7 @@ row + column ("anchors") from z_hat alone, the others also from the anchors' y_h
 
 These functions say which layers follow which. What a layer does is up to `layers`: training gives
 float convolutions (`hyperprior.FloatLayers`), coding gives the same layers in exact integer
-arithmetic (`fixed_point.FixedPointLayers`), so that no bit of a file hangs on float rounding.
+arithmetic (`fixed_point.FixedPointLayers`), so that no bit of a file depends on float rounding.
 """
 
 from typing import Any, Protocol

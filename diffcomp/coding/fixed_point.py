@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-ACTIVATION_BITS = 10  # fraction bits of the base model's activations, in [-8192, 8192)
 PARAMETER_BITS = 16  # fraction bits of the means and scales that come out
 LARGEST = 2**15 - 1  # of a weight
 LARGEST_ACTIVATION = 2**23 - 1
@@ -113,19 +112,13 @@ class FixedPointLayers:
         cls,
         weights: Mapping[str, tuple[np.ndarray, np.ndarray]],
         slope: float,
-        *,
-        z_hat_bits: int = 0,
-        activation_bits: int = ACTIVATION_BITS,
+        layer_bits: Mapping[str, tuple[int, int]],
     ) -> "FixedPointLayers":
-        """Turns (kernel, bias) of each layer into integers, given the fraction bits between them.
+        """Turns (kernel, bias) of each layer into integers, with so many fraction bits in and out.
 
-        The layer called "up32" reads z_hat; those whose names end with "head" give parameters.
+        Raises KeyError for a layer whose bits are not given.
         """
-        convs = {}
-        for name, (kernel, bias) in weights.items():
-            input_bits = z_hat_bits if name == "up32" else activation_bits
-            output_bits = PARAMETER_BITS if name.endswith("head") else activation_bits
-            convs[name] = quantize_conv(kernel, bias, input_bits, output_bits)
+        convs = {name: quantize_conv(*weights[name], *layer_bits[name]) for name in weights}
         return cls(convs, slope)
 
     def linear(self, name: str, h: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The quality dial: a real number in [1, 8], kept in a file as one byte."""
 
+from typing import Any
+
 MIN_QUALITY = 1.0
 MAX_QUALITY = 8.0
 DEFAULT_QUALITY = 4.0
@@ -20,3 +22,8 @@ def code_to_quality(code: int) -> float:
     if not 0 <= code < CODES:
         raise ValueError(f"quality code is {code}; it must be in [0, {CODES - 1}].")
     return MIN_QUALITY + code / CODES_PER_UNIT
+
+
+def normalized_quality(quality: Any) -> Any:
+    """Quality in [1, 8], a number or an array of either kind -> [0, 1]."""
+    return (quality - MIN_QUALITY) / (MAX_QUALITY - MIN_QUALITY)

@@ -7,23 +7,23 @@ file; what rounding its weights to 16 bits costs in rate is tested to be far bel
 """
 
 import dataclasses
-import zlib
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
 from diffcomp.coding.fixed_point import LARGEST_ACTIVATION, PARAMETER_BITS
-from diffcomp.coding.latent_coder import (
-    STEP_BITS,
-    LatentCoder,
-    Transfer,
-    little_endian,
-    to_symbols,
-)
+from diffcomp.coding.latent_coder import STEP_BITS, LatentCoder, Pass, to_symbols
 from diffcomp.coding.space_to_depth import depth_to_space
 
 ACTIVATION_BITS = 14  # fraction bits of z_hat and of the activations, in [-512, 512)
 SLOPE = 0.2  # of the published leaky ReLU below zero
+# Fraction bits of each layer's input and output.
+LAYER_BITS = {
+    "up32": (ACTIVATION_BITS, ACTIVATION_BITS),
+    "up16": (ACTIVATION_BITS, ACTIVATION_BITS),
+    "head": (ACTIVATION_BITS, PARAMETER_BITS),
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,16 +53,10 @@ class SinglePassCoder(LatentCoder):
             h = self.layers.activate(depth_to_space(self.layers.linear(name, h), 2))
         return tuple(np.split(self.layers.linear("head", h)[0].astype(np.int64), 2, axis=-1))
 
-    def _code_y(
-        self, z_symbols: np.ndarray, shape: tuple[int, int], code: int, transfer: Transfer
-    ) -> tuple[np.ndarray, int]:
-        height, width = shape
-        mask = np.ones(shape, bool)
+    def passes(self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int) -> Iterator[Pass]:
+        del quality_code
+        mask = np.ones(y_hat.shape[:2], bool)
+        height, width = mask.shape
         mean, scale = (p[:height, :width][mask] for p in self.parameters(z_symbols))
-        mean = mean << (STEP_BITS - PARAMETER_BITS)
         indexes = np.searchsorted(self.scale_thresholds, scale).astype(np.int32)
-        symbols = transfer(mean, indexes, mask)
-        crc = zlib.crc32(little_endian(z_symbols))
-        crc = zlib.crc32(little_endian(symbols), zlib.crc32(little_endian(indexes), crc))
-        y_hat = (mean + self.steps(code) * symbols) * 2.0**-STEP_BITS
-        return y_hat.astype(np.float32).reshape(height, width, -1), crc
+        yield Pass(mask, mean << (STEP_BITS - PARAMETER_BITS), indexes)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diffcomp.config import DataConfig
+from diffcomp.data.config import DataConfig
 from diffcomp.data.image_sources import open_sources
 from diffcomp.files.image_file import ImageError
 

@@ -1,6 +1,7 @@
-"""Where photographs come from: folders of files and TFDS data sets, behind one interface.
+"""Where photographs come from: folders, packed files and TFDS data sets, behind one interface.
 
-A source is written `folder:PATH` or `tfds:NAME/SPLIT`; several are joined by "," or "+".
+A source is written `folder:PATH`, `packed:FILE` or `tfds:NAME/SPLIT`; several are joined by "," or
+"+".
 """
 
 import difflib
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
+from diffcomp.data.packed_images import PackedImages
 from diffcomp.files.atomic_file import errors_name
 from diffcomp.files.image_file import ImageError, decode_image, read_image
 
@@ -112,10 +114,10 @@ def open_sources(text: str, tfds_dir: str = "") -> list[ImageSource]:
     """The sources that `text` names, in its order; `tfds_dir` is where TFDS data sets are.
 
     Without `tfds_dir`, the environment variable TFDS_DATA_DIR or the default of TFDS holds.
-    Raises ValueError for another form, and what `FolderImages` and `TfdsImages` raise.
+    Raises ValueError for another form, and what the sources raise.
     """
     # A separator only in front of a kind: paths hold commas, and splits may be added up.
-    parts = re.split(r"[,+](?=(?:folder|tfds):)", text)
+    parts = re.split(r"[,+](?=(?:folder|packed|tfds):)", text)
     return [_open_source(part, tfds_dir) for part in parts]
 
 
@@ -146,10 +148,13 @@ def _open_source(text: str, tfds_dir: str) -> ImageSource:
     kind, _, place = text.partition(":")
     if kind == "folder" and place:
         return FolderImages(place)
+    if kind == "packed" and place:
+        return PackedImages(place)
     if kind == "tfds" and all(place.rpartition("/")):
         return TfdsImages(place, tfds_dir)
     raise ValueError(
-        f"data source is {text!r}; it must be of the form folder:PATH or tfds:NAME/SPLIT."
+        f"data source is {text!r}; it must be of the form folder:PATH, packed:FILE or"
+        " tfds:NAME/SPLIT."
     )
 
 

@@ -179,7 +179,7 @@ def _collate(
 
 
 def _follow_parent(*_: int) -> None:
-    """Run in a new worker process: it outlives a wish to stop, but not the training process."""
+    """Run in a new worker process: it survives the signal to stop, but not the training process."""
     # Who stops training may signal all its processes; the last step still needs its batch.
     os.setpgrp()
     signal.signal(signal.SIGTERM, lambda *_: _end_after(lambda: time.sleep(GRACE)))

@@ -3,17 +3,12 @@
 t runs from 0 (clean) to 1 (noise). The cosine schedule is that of Nichol & Dhariwal 2021 (eq. 17)
 in continuous time, without its offset: alpha(t) = cos(pi t / 2), cut off at both ends so that
 the signal-to-noise ratio alpha^2 / sigma^2 stays within [MIN_SNR, MAX_SNR].
-
-The published model (Yang & Mandt 2023) has a table of levels instead, and samples some of them.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
-
-from diffcomp.published.config import CdcConfig
 
 MIN_SNR = 1e-5
 MAX_SNR = 1e5
@@ -62,37 +57,3 @@ def cosine_grid(steps: int) -> SampleGrid:
         raise ValueError(f"steps is {steps}; a decode takes at least 1 step.")
     t = 1 - jnp.arange(steps, dtype=jnp.float32) / steps
     return SampleGrid(t=t, alpha_bar=alpha_bar_cosine(t))
-
-
-def published_alpha_bar(config: CdcConfig) -> np.ndarray:
-    """alpha_bar at the training steps of the published model, float64 [training_steps].
-
-    The cosine schedule is that of Nichol & Dhariwal 2021 (eq. 17) with s = 0.008, the linear one
-    that of Ho et al. 2020 (section 4), whose 1000 steps are stretched to their number here.
-    """
-    steps = config.training_steps
-    if config.schedule == "linear":
-        betas = np.linspace(0.1, 20.0, steps) / steps
-    else:
-        # The published code spreads steps + 1 points over [0, steps + 1], ends included.
-        u = np.linspace(0.0, 1.0, steps + 1)
-        alpha_bar = np.cos((u + 0.008) / 1.008 * np.pi / 2) ** 2
-        betas = np.clip(1 - alpha_bar[1:] / alpha_bar[:-1], 0, 0.999)
-    return np.cumprod(1 - betas)
-
-
-def published_grid(config: CdcConfig, steps: int) -> SampleGrid:
-    """The levels that the published sampler visits: `steps` training steps, evenly spread.
-
-    Raises ValueError unless steps is in [1, training_steps].
-    """
-    last = config.training_steps - 1
-    if not 1 <= steps <= config.training_steps:
-        raise ValueError(
-            f"steps is {steps}; the published model takes 1 to {config.training_steps}."
-        )
-    number = np.arange(steps)[::-1]
-    index = number * last // (steps - 1) if steps > 1 else np.array([last])
-    t = index / config.training_steps if config.time_input == "index" else number / steps
-    alpha_bar = published_alpha_bar(config)[index]
-    return SampleGrid(t=jnp.asarray(t, jnp.float32), alpha_bar=jnp.asarray(alpha_bar, jnp.float32))

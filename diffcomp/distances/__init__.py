@@ -1,6 +1,9 @@
 """How far apart two pictures are, as functions that training and evaluation share.
 
+Where to read:
+
     grey levels                                distortion.py
-    features of a trunk                        lpips.py, dists.py over vgg.py
+    features of a trunk                        lpips.py (lpips_weights), dists.py
+    the trunks                                 vgg.py, convolution.py
     what repeats from cell to cell             grid_error.py
 """

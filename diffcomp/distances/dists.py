@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp.distances.lpips import Features, check_images, check_same_shape, load_lpips
+from diffcomp.distances.lpips import Features, check_images, check_same_shape
+from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.distances.vgg import vgg_activations
 
 MINIMUM_SIZE = 16  # pixels; four halvings leave one

@@ -2,13 +2,14 @@
 
 LPIPS rewards a little texture where a photograph has grain. A decoder without noise can only make
 it from the position within a cell of 16 x 16 pixels, alike in neighbouring cells, and in a flat sky
-that shows. Errors that know no grid are as often alike in two neighbours as they are opposite.
+that shows. Errors that do not follow the grid are as often alike in two neighbours as they are
+opposite.
 """
 
 import jax.numpy as jnp
 from jax import Array
 
-from diffcomp.networks.transforms import Y_STRIDE
+from diffcomp.coding.grid import Y_STRIDE
 
 FLAT_VARIANCE = 16.0  # squared grey levels: at this variance of x a cell counts half
 

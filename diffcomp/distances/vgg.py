@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+
+from diffcomp.distances.convolution import conv_relu
 
 # Convolutions in each of the five blocks, between which lie the poolings.
 _BLOCKS = (2, 2, 3, 3, 3)
@@ -39,20 +40,6 @@ def vgg_activations(
             x = conv_relu(x, *next(layers), padding=1)
         activations.append(x)
     return activations
-
-
-def conv_relu(x: jax.Array, kernel: jax.Array, bias: jax.Array, padding: int) -> jax.Array:
-    """A convolution of stride 1 of [B, H, W, C] with zeros around it, a bias and a rectifier."""
-    x = lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=[(padding, padding)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        # A metric must not depend on an accelerator's reduced default precision.
-        precision=lax.Precision.HIGHEST,
-    )
-    return jax.nn.relu(x + bias.reshape(1, 1, 1, -1))
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:

@@ -4,12 +4,15 @@ Where to read, from the command to its files:
 
     command line, configuration                command.py, evaluate.py
     which images, prepared how                 image_sets.py, protocols.py
-    what is measured                           coders.py (models, baselines, program_codecs)
-    rows, workers, resuming                    runner.py, row_file.py
-    metrics of image pairs                     metrics.py, which names the modules behind it
-    distances between sets of images           distribution_distances.py, set_distances.py
-    means, Bjontegaard rates, quoted figures   summary.py, bd_rate.py, published.py
-    plots, report                              plots.py, report.py, report_template/
+    what is measured: models, other codecs     candidates.py, baselines.py, program_codecs.py
+    what is known of an image at a quality     rows.py
+    workers, rows on disk, resuming            runner.py, row_file.py
+    metrics of image pairs                     metrics/catalogue.py, which names those behind it
+    distances between sets of images           set_distances.py, metrics/distribution_distances.py
+    means, Bjontegaard rates                   summary.py, bd_rate.py
+    what the columns are called and mean       columns.py
+    figures that others published              published.py, published_results/
+    tables, plots, report                      summary_files.py, plots.py, report.py
 
 Nothing else in the package imports from here, but the command line.
 """

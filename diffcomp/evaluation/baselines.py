@@ -1,4 +1,4 @@
-"""The usual codecs as coders: by Pillow and its plugins, or by programs on the PATH.
+"""The usual codecs as candidates: by Pillow and its plugins, or by programs on the PATH.
 
 Each writes real files, header included, at a ladder of qualities from about 0.1 to 1.2 bits per
 pixel of a photograph. Colour is sampled as the settings say: most of these formats halve it in both
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, features
 
 from diffcomp.evaluation import program_codecs
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +101,8 @@ PILLOW_FORMATS = {
 BASELINES = (*PILLOW_FORMATS, *program_codecs.PROGRAM_CODECS)
 
 
-def baseline_coder(text: str) -> Coder:
-    """A coder from NAME, or NAME=QUALITY/QUALITY/... for another ladder than the usual.
+def baseline_candidate(text: str) -> Candidate:
+    """A candidate from NAME, or NAME=QUALITY/QUALITY/... for another ladder than the usual.
 
     Raises ValueError for a name or quality that does not exist, ImportError naming the package to
     install, and FileNotFoundError naming the program that is not on the PATH.
@@ -111,10 +111,10 @@ def baseline_coder(text: str) -> Coder:
     if name not in BASELINES:
         raise ValueError(f"baseline is {name!r}; it must be one of: {', '.join(BASELINES)}.")
     if name in PILLOW_FORMATS:
-        coder = _pillow_coder(name, PILLOW_FORMATS[name])
+        candidate = _pillow_candidate(name, PILLOW_FORMATS[name])
     else:
-        coder = program_codecs.program_coder(name)
-    return dataclasses.replace(coder, qualities=_qualities(ladder)) if ladder else coder
+        candidate = program_codecs.program_candidate(name)
+    return dataclasses.replace(candidate, qualities=_qualities(ladder)) if ladder else candidate
 
 
 def _qualities(ladder: str) -> tuple[float, ...]:
@@ -126,7 +126,7 @@ def _qualities(ladder: str) -> tuple[float, ...]:
         ) from None
 
 
-def _pillow_coder(name: str, kind: PillowFormat) -> Coder:
+def _pillow_candidate(name: str, kind: PillowFormat) -> Candidate:
     try:
         module = importlib.import_module(kind.module)
     except ImportError as error:
@@ -138,7 +138,7 @@ def _pillow_coder(name: str, kind: PillowFormat) -> Coder:
     if kind.register:
         getattr(module, kind.register)()
     version = importlib.metadata.version(kind.package)
-    return Coder(
+    return Candidate(
         name=name,
         settings=f"{kind.format} by {kind.package} {version}, {kind.stated}",
         qualities=kind.ladder,

@@ -3,19 +3,30 @@
 import dataclasses
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from diffcomp.evaluation import plots, published, report, runner, set_distances, summary
-from diffcomp.evaluation.baselines import baseline_coder
-from diffcomp.evaluation.coders import Coder, model_coders
+from diffcomp.evaluation import (
+    plots,
+    published,
+    report,
+    runner,
+    set_distances,
+    summary,
+    summary_files,
+)
+from diffcomp.evaluation.baselines import baseline_candidate
+from diffcomp.evaluation.candidates import Candidate, model_candidates
+from diffcomp.evaluation.columns import definitions, label
 from diffcomp.evaluation.image_sets import ImageSet, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
 from diffcomp.evaluation.row_file import RowFile, Settings
+from diffcomp.evaluation.rows import quality_text
 from diffcomp.evaluation.summary import Summary
 
 ALL = "all"
@@ -57,16 +68,16 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     _check_numbers(config)
     set_distances.check(config.set_metrics, config.inception)
     images = open_images(config.images, protocol)
-    coders = make_coders(config)
-    anchor = _anchor(config.anchor, coders)
+    candidates = make_candidates(config)
+    anchor = _anchor(config.anchor, candidates)
     workers = config.workers or os.cpu_count() or 1
     out = Path(config.out)
-    settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in coders})
+    settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in candidates})
     rows = RowFile(out, settings, restart)
-    measured = runner.run(images, coders, names, rows, workers, progress)
+    measured = runner.run(images, candidates, names, rows, workers, progress)
     chosen = {key: row for key, row in rows.rows.items() if key[0] in measured}
-    sets, set_notes = set_distances.measure(images, coders, config, rows)
-    points = summary.summarize(chosen, {c.name: c.qualities for c in coders}, names, sets)
+    sets, set_notes = set_distances.compare_sets(images, candidates, config, rows)
+    points = summary.summarize(chosen, {c.name: c.qualities for c in candidates}, names, sets)
     quoted = published.load(protocol.name) if config.published else []
     compared = [*names, *config.set_metrics]
     patches = ("patches",) if config.set_metrics else ()
@@ -76,13 +87,13 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
         points=tuple(points),
         rates=tuple(summary.bd_rates(points, compared, anchor)),
         anchor=anchor,
-        definitions=summary.definitions(names, config.set_metrics, workers),
-        coders=settings.coders,
+        definitions=definitions(names, config.set_metrics, workers),
+        candidates=settings.candidates,
         notes=(*_notes(config, images, measured, rows, points, len(quoted)), *set_notes),
     )
-    summary.write(found, out)
+    summary_files.write(found, out)
     plots.draw(found, quoted, out / "plots", config.linear_rate)
-    report.write(found, quoted, images, coders, chosen, config, out)
+    report.write(found, quoted, images, candidates, chosen, config, out)
     return found
 
 
@@ -95,23 +106,23 @@ def chosen_metrics(chosen: Sequence[str]) -> list[str]:
     return list(catalogue.METRICS) if ALL in chosen else list(dict.fromkeys(chosen))
 
 
-def make_coders(config: EvaluateConfig) -> list[Coder]:
+def make_candidates(config: EvaluateConfig) -> list[Candidate]:
     """Models first, then baselines; raises ValueError if there is none or two have one name."""
-    coders = [
-        coder
+    candidates = [
+        candidate
         for model in config.models
-        for coder in model_coders(
+        for candidate in model_candidates(
             model, config.qualities, config.realisms, config.steps, config.gammas, config.seed
         )
     ]
-    coders += [baseline_coder(text) for text in config.baselines]
-    names = [coder.name for coder in coders]
-    if not coders:
+    candidates += [baseline_candidate(text) for text in config.baselines]
+    names = [candidate.name for candidate in candidates]
+    if not candidates:
         raise ValueError("Neither a model nor a baseline is given.")
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"Two codecs are called {name!r}; their rows could not be told apart.")
-    return coders
+    return candidates
 
 
 def _check_numbers(config: EvaluateConfig) -> None:
@@ -122,11 +133,11 @@ def _check_numbers(config: EvaluateConfig) -> None:
             raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 0.")
 
 
-def _anchor(name: str, coders: Sequence[Coder]) -> str:
-    names = [coder.name for coder in coders]
+def _anchor(name: str, candidates: Sequence[Candidate]) -> str:
+    names = [candidate.name for candidate in candidates]
     if name and name not in names:
         raise ValueError(f"anchor is {name!r}; it must be one of: {', '.join(names)}.")
-    return name or next((c.name for c in coders if not c.is_model), names[0])
+    return name or next((c.name for c in candidates if not c.is_model), names[0])
 
 
 def _notes(
@@ -148,9 +159,10 @@ def _notes(
     notes += summary.check_complete(points, len(measured))
     if config.published and not quoted:
         notes.append(f"no published figures are quoted for protocol {protocol.name}")
-    reasons = {(e["codec"], e["quality"], e["step"], e["reason"]): 0 for e in rows.errors}
-    for error in rows.errors:
-        reasons[error["codec"], error["quality"], error["step"], error["reason"]] += 1
+    reasons = Counter(
+        (failure.codec, quality_text(failure.quality), failure.step, failure.reason)
+        for failure in rows.failures
+    )
     for (codec, quality, step, reason), count in reasons.items():
         notes.append(f"{codec} at quality {quality}: {step} failed on {count} image(s): {reason}")
     return notes
@@ -162,7 +174,7 @@ def print_summary(found: Summary, out: str) -> None:
     columns = [c for c in found.columns if c != "bytes"]
     width = None if sys.stdout.isatty() else 60 + 14 * len(columns)
     console = Console(file=sys.stdout, width=width)
-    for heading in ("codec", "quality", *map(summary.label, columns)):
+    for heading in ("codec", "quality", *map(label, columns)):
         table.add_column(
             heading, justify="left" if heading == "codec" else "right", overflow="fold"
         )

@@ -10,8 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from diffcomp.evaluation.columns import higher_is_better, label
 from diffcomp.evaluation.published import QuotedPoint
-from diffcomp.evaluation.summary import Summary, higher_is_better, label
+from diffcomp.evaluation.summary import Summary
 from diffcomp.files import atomic_file
 
 # Okabe and Ito's colours, told apart also by the colour-blind; the models come first.
@@ -69,7 +70,7 @@ def _figure(
     figure = Figure(figsize=(7.2, 4.6))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for index, codec in enumerate(summary.coders):
+    for index, codec in enumerate(summary.candidates):
         if points := summary.curve(codec, name):
             axes.plot(
                 *zip(*points, strict=True),

@@ -1,4 +1,4 @@
-"""VTM and BPG as coders, where their programs are on the PATH."""
+"""VTM and BPG as candidates, where their programs are on the PATH."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
 
 VTM_CONFIG = "DIFFCOMP_VTM_CONFIG"  # environment variable: path of encoder_intra_vtm.cfg
 # Y, Cb and Cr of full-range RGB by ITU-R BT.709, rows of the matrix; chroma is centred at 128.
@@ -33,8 +33,8 @@ class Programs:
     decode: Callable[[bytes], np.ndarray]
 
 
-def program_coder(name: str) -> Coder:
-    """The coder `name`; raises FileNotFoundError for a program or its file that is missing."""
+def program_candidate(name: str) -> Candidate:
+    """The candidate `name`; raises FileNotFoundError for a program or its file that is missing."""
     programs = PROGRAM_CODECS[name]
     for program in (programs.encoder, programs.decoder):
         if shutil.which(program) is None:
@@ -43,7 +43,7 @@ def program_coder(name: str) -> Coder:
             )
     if name == "vtm":
         vtm_config()
-    return Coder(
+    return Candidate(
         name=name,
         settings=f"{programs.encoder}, {programs.stated}",
         qualities=programs.ladder,

@@ -12,20 +12,22 @@ import numpy as np
 from PIL import Image
 
 from diffcomp.evaluation import plots
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
+from diffcomp.evaluation.columns import higher_is_better, label
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
 from diffcomp.evaluation.published import QuotedPoint
-from diffcomp.evaluation.row_file import Row, quality_text
+from diffcomp.evaluation.rows import Key, Row, quality_text, row_key
 from diffcomp.evaluation.runner import stream_path
-from diffcomp.evaluation.summary import Summary, as_dict, higher_is_better, label
+from diffcomp.evaluation.summary import Summary
+from diffcomp.evaluation.summary_files import as_dict
 from diffcomp.files import atomic_file
 
 TEMPLATE = Path(__file__).parent / "report_template"
 DISPLAY_QUALITY = 95  # of the WebP by which pictures are shown
 BYTES_PER_MEGABYTE = 1_000_000
 
-Rows = Mapping[tuple[str, str, str], Row]
-Rung = tuple[Coder, float]
+Rows = Mapping[Key, Row]
+Rung = tuple[Candidate, float | None]
 
 
 class Chosen(Protocol):
@@ -40,7 +42,7 @@ def write(
     summary: Summary,
     quoted: Sequence[QuotedPoint],
     images: ImageSet,
-    coders: Sequence[Coder],
+    candidates: Sequence[Candidate],
     rows: Rows,
     config: Chosen,
     folder: Path,
@@ -50,7 +52,7 @@ def write(
     Pictures are added image by image until the megabytes are used up: the original, then a rung of
     each model and the rung of each baseline that is nearest in bytes.
     """
-    pictures, left_out = _pictures(images, coders, rows, config, folder)
+    pictures, left_out = _pictures(images, candidates, rows, config, folder)
     data = as_dict(summary) | {
         "columns": [{"name": c, "label": label(c)} for c in summary.columns],
         "metrics": [
@@ -58,8 +60,8 @@ def write(
             for name in plots.metric_columns(summary)
         ],
         "codecs": [
-            {"name": coder.name, "settings": coder.settings, "model": coder.is_model}
-            for coder in coders
+            {"name": candidate.name, "settings": candidate.settings, "model": candidate.is_model}
+            for candidate in candidates
         ],
         "colors": list(plots.COLORS),
         "quoted": {n: plots.quoted_curves(quoted, n) for n in plots.metric_columns(summary)},
@@ -90,7 +92,7 @@ def page(data: Mapping[str, Any]) -> str:
 
 
 def _pictures(
-    images: ImageSet, coders: Sequence[Coder], rows: Rows, config: Chosen, folder: Path
+    images: ImageSet, candidates: Sequence[Candidate], rows: Rows, config: Chosen, folder: Path
 ) -> tuple[list[dict[str, Any]], int]:
     """What the viewer shows, and how many pictures the limits left out."""
     names = list(dict.fromkeys(image for image, _, _ in rows))
@@ -101,7 +103,7 @@ def _pictures(
         if image.name not in shown:
             continue
         share = budget * (len(pictures) + 1) / len(shown) - used
-        picture, size, dropped = _picture(image, coders, rows, share, folder)
+        picture, size, dropped = _picture(image, candidates, rows, share, folder)
         pictures.append(picture)
         used, left_out = used + size, left_out + dropped
         if len(pictures) == len(shown):
@@ -110,46 +112,53 @@ def _pictures(
 
 
 def _picture(
-    image: NamedImage, coders: Sequence[Coder], rows: Rows, share: float, folder: Path
+    image: NamedImage, candidates: Sequence[Candidate], rows: Rows, share: float, folder: Path
 ) -> tuple[dict[str, Any], int, int]:
     """One image's entry, its size in the report, and how many decoded pictures had no room."""
     original = _data_uri(image.pixels)
     size, decoded, dropped = len(original), [], 0
-    for coder, quality in rungs_to_show(image.name, coders, rows):
-        row = rows[image.name, coder.name, quality_text(quality)]
+    for candidate, quality in rungs_to_show(image.name, candidates, rows):
+        row = rows[_key(image.name, candidate, quality)]
         if size >= share:
             dropped += 1
             continue
-        path = stream_path(folder, coder, quality, image.name)
-        uri = _data_uri(coder.decode(path.read_bytes()))
+        path = stream_path(folder, candidate, quality, image.name)
+        uri = _data_uri(candidate.decode(path.read_bytes()))
         size += len(uri)
         decoded.append(
-            {"codec": coder.name, "quality": row["quality"], "row": _numbers(row), "uri": uri}
+            {
+                "codec": candidate.name,
+                "quality": quality_text(row.quality),
+                "row": _numbers(row),
+                "uri": uri,
+            }
         )
-    order = [coder.name for coder in coders]
+    order = [candidate.name for candidate in candidates]
     decoded.sort(key=lambda entry: (order.index(entry["codec"]), entry["row"]["bytes"]))
     height, width = image.pixels.shape[:2]
     entry = {"name": image.name, "width": width, "height": height, "uri": original}
     return entry | {"decoded": decoded}, size, dropped
 
 
-def rungs_to_show(name: str, coders: Sequence[Coder], rows: Rows) -> Iterator[Rung]:
+def rungs_to_show(name: str, candidates: Sequence[Candidate], rows: Rows) -> Iterator[Rung]:
     """The rungs of an image, the most wanted first.
 
     A model's middle quality, its lowest, its highest, then the others; after each, the rung of
     every other codec that is nearest in bytes, unless it came before. Then what is left.
     """
     ladders = {
-        coder.name: [(coder, q) for q in coder.qualities if _key(name, coder, q) in rows]
-        for coder in coders
+        candidate.name: [
+            (candidate, q) for q in candidate.qualities if _key(name, candidate, q) in rows
+        ]
+        for candidate in candidates
     }
-    leading = [c for c in coders if c.is_model and ladders[c.name]]
-    leading = leading or [c for c in coders if ladders[c.name]][:1]
+    leading = [c for c in candidates if c.is_model and ladders[c.name]]
+    leading = leading or [c for c in candidates if ladders[c.name]][:1]
     given = set()
     for rung in _by_importance(ladders[leading[0].name] if leading else []):
-        size = int(rows[_key(name, *rung)]["bytes"])
+        size = rows[_key(name, *rung)].bytes
         nearest = [
-            min(ladder, key=lambda other: abs(int(rows[_key(name, *other)]["bytes"]) - size))
+            min(ladder, key=lambda other: abs(rows[_key(name, *other)].bytes - size))
             for codec, ladder in ladders.items()
             if ladder and codec != rung[0].name
         ]
@@ -167,15 +176,14 @@ def _by_importance(rungs: list[Rung]) -> list[Rung]:
     return [rungs[i] for i in dict.fromkeys((*first, *range(len(rungs)))) if 0 <= i < len(rungs)]
 
 
-def _key(name: str, coder: Coder, quality: float) -> tuple[str, str, str]:
-    return name, coder.name, quality_text(quality)
+def _key(name: str, candidate: Candidate, quality: float | None) -> Key:
+    return row_key(name, candidate.name, quality)
 
 
 def _numbers(row: Row) -> dict[str, float]:
     """The figures of a row; empty and infinite ones are left out, as JSON has none."""
-    skipped = ("image", "protocol", "codec", "quality", "pixels_crc")
-    values = {k: float(v) for k, v in row.items() if k not in skipped and v}
-    return {name: value for name, value in values.items() if np.isfinite(value)}
+    values = row.figures().items()
+    return {name: value for name, value in values if value is not None and np.isfinite(value)}
 
 
 def _data_uri(pixels: np.ndarray) -> str:

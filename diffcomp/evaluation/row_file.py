@@ -8,25 +8,21 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from diffcomp.evaluation.rows import Failure, Key, Row
 from diffcomp.files import atomic_file
 from diffcomp.files.atomic_file import FileError
 
-KEY = ("image", "codec", "quality")
 FIXED = ("image", "protocol", "codec", "quality", "width", "height", "bytes", "bpp")
 TIMES = ("encode_seconds", "decode_seconds")
-ERRORS = ("image", "codec", "quality", "step", "reason")
+FAILURE_COLUMNS = tuple(field.name for field in dataclasses.fields(Failure))
+_CANDIDATES = "coders"  # in settings.json: the key of folders that earlier versions began
 RERUN = "choose another --out, or give --restart to throw the old rows away"
 
-Row = dict[str, str]
-
-
-def quality_text(quality: float | None) -> str:
-    """A quality as the rows spell it; empty for a codec of a single rate."""
-    return "" if quality is None else f"{quality:g}"
+Record = TypeVar("Record", Row, Failure)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Settings:
 
     protocol: str
     metrics: tuple[str, ...]
-    coders: Mapping[str, str]  # name -> settings
+    candidates: Mapping[str, str]  # name -> settings
 
 
 class RowFile:
@@ -45,71 +41,78 @@ class RowFile:
         """Opens or begins the folder; raises FileError if its rows are of other settings."""
         self.folder, self.protocol = folder, settings.protocol
         self._columns = (*FIXED, *settings.metrics, *TIMES, "pixels_crc")
-        self._path, self._errors_path = folder / "rows.csv", folder / "errors.csv"
+        self._path, self._failures_path = folder / "rows.csv", folder / "errors.csv"
         with atomic_file.errors_name(folder):
             folder.mkdir(parents=True, exist_ok=True)
         if restart:
-            for path in (self._path, self._errors_path, folder / "settings.json"):
+            for path in (self._path, self._failures_path, folder / "settings.json"):
                 path.unlink(missing_ok=True)
         self._keep_settings(settings)
-        self.rows = {tuple(row[k] for k in KEY): row for row in _read(self._path, self._columns)}
-        errors = _read(self._errors_path, ERRORS)
+        rows = _read(self._path, self._columns, lambda c: Row.from_cells(c, settings.metrics))
+        self.rows: dict[Key, Row] = {row.key: row for row in rows}
+        failures = _read(self._failures_path, FAILURE_COLUMNS, Failure.from_cells)
         # Of rows that are not there: they will be tried again.
-        self.errors = [error for error in errors if tuple(error[k] for k in KEY) in self.rows]
-        if len(self.errors) < len(errors):
-            lines = _lines([ERRORS, *(error.values() for error in self.errors)])
-            atomic_file.write_bytes(self._errors_path, lines, overwrite=True)
+        self.failures = [failure for failure in failures if failure.key in self.rows]
+        if len(self.failures) < len(failures):
+            kept = (failure.cells().values() for failure in self.failures)
+            lines = _lines([FAILURE_COLUMNS, *kept])
+            atomic_file.write_bytes(self._failures_path, lines, overwrite=True)
 
     def check_image(self, name: str, crc: str) -> None:
         """Raises FileError if the folder has rows of another image of this name."""
-        for (image, *_), row in self.rows.items():
-            if image == name and row["pixels_crc"] != crc:
+        for row in self.rows.values():
+            if row.image == name and row.pixels_crc != crc:
                 raise FileError(f"{self._path}: image {name} was another picture; {RERUN}")
 
-    def append(self, values: Mapping[str, Any]) -> None:
-        """Adds a row and writes it at once."""
-        row = {column: str(values.get(column, "")) for column in self._columns}
-        _append(self._path, [row[column] for column in self._columns])
-        self.rows[tuple(row[k] for k in KEY)] = row
+    def append(self, row: Row) -> None:
+        """Adds a row, which must be `as_written`, and writes it at once."""
+        cells = row.cells() | {"protocol": self.protocol}
+        _append(self._path, [cells[column] for column in self._columns])
+        self.rows[row.key] = row
 
-    def append_error(self, key: Sequence[str], step: str, reason: str) -> None:
+    def append_failure(self, failure: Failure) -> None:
         """Notes why a cell (or, with step encode or decode, a whole row) is missing."""
-        error = dict(zip(ERRORS, (*key, step, " ".join(reason.split())), strict=True))
-        _append(self._errors_path, list(error.values()))
-        self.errors.append(error)
+        _append(self._failures_path, failure.cells().values())
+        self.failures.append(failure)
 
     def _keep_settings(self, settings: Settings) -> None:
         path = self.folder / "settings.json"
-        coders = dict(settings.coders)
+        candidates = dict(settings.candidates)
         if path.exists():
             try:
                 old = json.loads(path.read_text())
-                same = (old["protocol"], tuple(old["metrics"]), dict(old["coders"]))
+                same = (old["protocol"], tuple(old["metrics"]), dict(old[_CANDIDATES]))
             except (ValueError, KeyError, TypeError) as error:
                 raise FileError(f"{path}: not the settings of an evaluation; {RERUN}") from error
             self._compare(path, settings, *same)
-            coders = same[2] | coders
+            candidates = same[2] | candidates
         elif self._path.exists():
             raise FileError(f"{self._path}: there is no settings.json beside it; {RERUN}")
-        kept = {"protocol": settings.protocol, "metrics": settings.metrics, "coders": coders}
+        kept = {
+            "protocol": settings.protocol,
+            "metrics": settings.metrics,
+            _CANDIDATES: candidates,
+        }
         atomic_file.write_bytes(path, json.dumps(kept, indent=1).encode() + b"\n", overwrite=True)
 
     @staticmethod
     def _compare(
-        path: Path, settings: Settings, protocol: str, metrics: tuple, coders: Mapping[str, str]
+        path: Path, settings: Settings, protocol: str, metrics: tuple, candidates: Mapping[str, str]
     ) -> None:
         if protocol != settings.protocol:
             raise FileError(f"{path}: protocol was {protocol}, is {settings.protocol}; {RERUN}")
         if metrics != settings.metrics:
             was, now = ", ".join(metrics), ", ".join(settings.metrics)
             raise FileError(f"{path}: metrics were {was}, are {now}; {RERUN}")
-        for name, text in settings.coders.items():
-            if coders.get(name, text) != text:
-                raise FileError(f"{path}: {name} was {coders[name]!r}, is {text!r}; {RERUN}")
+        for name, text in settings.candidates.items():
+            if candidates.get(name, text) != text:
+                raise FileError(f"{path}: {name} was {candidates[name]!r}, is {text!r}; {RERUN}")
 
 
-def _read(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a file, which is begun with its header if it is missing or empty."""
+def _read(
+    path: Path, columns: Sequence[str], parse: Callable[[dict[str, str]], Record]
+) -> list[Record]:
+    """The records of a file, which is begun with its header if it is missing or empty."""
     if not path.exists() or not path.stat().st_size:
         _append(path, columns)
         return []
@@ -120,13 +123,18 @@ def _read(path: Path, columns: Sequence[str]) -> list[Row]:
     found = list(csv.reader(io.StringIO(whole.decode(), newline="")))
     if not found or found[0] != list(columns):
         raise FileError(f"{path}: its header is not {','.join(columns)}; {RERUN}")
+    records = []
     for number, row in enumerate(found[1:], start=2):
         if len(row) != len(columns):
             raise FileError(f"{path}: line {number} has {len(row)} cells, not {len(columns)}")
-    return [dict(zip(columns, row, strict=True)) for row in found[1:]]
+        try:
+            records.append(parse(dict(zip(columns, row, strict=True))))
+        except ValueError as error:
+            raise FileError(f"{path}: line {number}: {error}") from error
+    return records
 
 
-def _append(path: Path, cells: Sequence[str]) -> None:
+def _append(path: Path, cells: Iterable[str]) -> None:
     """One write of a whole line: what reads the file sees complete lines."""
     with atomic_file.errors_name(path), path.open("ab") as file:
         file.write(_lines([cells]))

@@ -6,9 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from diffcomp.evaluation.coders import Coder
+from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import ImageSet
-from diffcomp.evaluation.row_file import RowFile, quality_text
+from diffcomp.evaluation.row_file import RowFile
+from diffcomp.evaluation.rows import quality_text
 from diffcomp.evaluation.runner import stream_path
 
 Sets = dict[tuple[str, str], dict[str, float]]
@@ -37,8 +38,8 @@ def check(names: Sequence[str], inception: str) -> None:
         raise FileNotFoundError(f"{inception}: no such file (weights of Inception)")
 
 
-def measure(
-    images: ImageSet, coders: Sequence[Coder], config: Chosen, rows: RowFile
+def compare_sets(
+    images: ImageSet, candidates: Sequence[Candidate], config: Chosen, rows: RowFile
 ) -> tuple[Sets, list[str]]:
     """Each distance by (codec, quality), and a sentence for each that could not be had.
 
@@ -49,12 +50,12 @@ def measure(
     if not config.set_metrics:
         return sets, []
     originals = {image.name: image.pixels for image in images}
-    for coder in coders:
-        for quality in coder.qualities:
-            key = (coder.name, quality_text(quality))
+    for candidate in candidates:
+        for quality in candidate.qualities:
+            key = (candidate.name, quality_text(quality))
             known = [name for name in originals if (name, *key) in rows.rows]
             decoded = [
-                coder.decode(stream_path(rows.folder, coder, quality, name).read_bytes())
+                candidate.decode(stream_path(rows.folder, candidate, quality, name).read_bytes())
                 for name in known
             ]
             values, reasons = _distances(decoded, [originals[name] for name in known], config)

@@ -1,21 +1,15 @@
-"""Means over the images of each codec and quality, Bjontegaard rates, and what they mean."""
+"""Means over the images of each codec and quality, and the Bjontegaard rates of their curves."""
 
-import csv
 import dataclasses
-import importlib.metadata
-import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from diffcomp.evaluation.bd_rate import METHOD, BdRate, bd_rate
-from diffcomp.evaluation.metrics import catalogue
+from diffcomp.evaluation.bd_rate import BdRate, bd_rate
+from diffcomp.evaluation.columns import higher_is_better
 from diffcomp.evaluation.protocols import Protocol
-from diffcomp.evaluation.row_file import TIMES, Row, quality_text
-from diffcomp.files import atomic_file
+from diffcomp.evaluation.row_file import TIMES
+from diffcomp.evaluation.rows import Key, Row, quality_text
 
 MEANS = ("bytes", "bpp")
 
@@ -41,7 +35,7 @@ class Summary:
     rates: tuple[tuple[str, str, BdRate], ...]  # metric, codec
     anchor: str
     definitions: dict[str, str]
-    coders: dict[str, str]  # name -> settings
+    candidates: dict[str, str]  # name -> settings
     notes: tuple[str, ...]
 
     def curve(self, codec: str, column: str) -> list[tuple[float, float]]:
@@ -52,9 +46,10 @@ class Summary:
 
 def mean_point(codec: str, quality: str, rows: Sequence[Row], columns: Sequence[str]) -> Point:
     """Each image weighs the same. Infinite and missing values are left out, and that is noted."""
+    figures = [row.figures() for row in rows]
     means, notes = {}, []
     for column in columns:
-        values = np.array([float(row[column]) for row in rows if row[column]])
+        values = np.array([each[column] for each in figures if each[column] is not None])
         finite = values[np.isfinite(values)]
         means[column] = float(finite.mean()) if len(finite) else None
         for count, what in ((len(rows) - len(values), "missing"), (len(values) - len(finite), "∞")):
@@ -64,7 +59,7 @@ def mean_point(codec: str, quality: str, rows: Sequence[Row], columns: Sequence[
 
 
 def summarize(
-    rows: Mapping[tuple[str, str, str], Row],
+    rows: Mapping[Key, Row],
     qualities: Mapping[str, Sequence[float]],
     names: Sequence[str],
     sets: Mapping[tuple[str, str], Mapping[str, float]],
@@ -107,116 +102,6 @@ def bd_rates(
             if codec != anchor
         ]
     return rates
-
-
-def higher_is_better(name: str) -> bool:
-    """Of a metric's name; all distances between sets are better when lower."""
-    return name in catalogue.METRICS and catalogue.METRICS[name].higher_is_better
-
-
-def label(column: str) -> str:
-    """A column's name for people, with its unit."""
-    names = {
-        "bytes": "bytes",
-        "bpp": "rate (bpp)",
-        "encode_seconds": "encode (s)",
-        "decode_seconds": "decode (s)",
-        "fid": "FID",
-        "kid": "KID",
-        "fd_vgg": "FD-VGG",
-        "kd_vgg": "KD-VGG",
-    }
-    if column not in catalogue.METRICS:
-        return names.get(column, column)
-    text = catalogue.METRICS[column].label
-    return f"{text} (dB)" if column == "psnr" and "dB" not in text else text
-
-
-def definitions(names: Sequence[str], set_names: Sequence[str], workers: int) -> dict[str, str]:
-    """What each figure is, in words."""
-    texts = {
-        "bytes": "size of the whole file, header included",
-        "bpp": "8 * bytes / (width * height)",
-    }
-    for name in names:
-        direction = "higher" if higher_is_better(name) else "lower"
-        texts[name] = f"{label(name)} on 8-bit sRGB images, mean over images; {direction} is better"
-    if "psnr" in names:
-        texts["psnr"] += "; a mean of decibels, over the three channels alike"
-    for name in set_names:
-        texts[name] = f"{label(name)} between all decoded and all original images, 256x256 patches"
-    texts |= {
-        "encode_seconds": f"wall clock with {workers} job(s) at a time, compilation excluded",
-        "decode_seconds": "as encode_seconds; for figures of time alone run with --workers 1",
-        "bd_rate_percent": f"Bjontegaard rate by {METHOD} over the codecs' mean points; negative "
-        "means smaller files than the anchor's at equal quality",
-    }
-    return texts
-
-
-def write(summary: Summary, folder: Path) -> None:
-    """summary.csv, summary.json and bd_rate.csv."""
-    name = summary.protocol.name
-    head = ("protocol", "codec", "quality", "images", *summary.columns, "notes")
-    lines = [
-        (
-            name,
-            p.codec,
-            p.quality,
-            p.images,
-            *(_cell(p.means.get(c)) for c in summary.columns),
-            "; ".join(p.notes),
-        )
-        for p in summary.points
-    ]
-    _write_csv(folder / "summary.csv", head, lines)
-    rate_head = ("protocol", "anchor", "metric", "codec", *_RATE_COLUMNS)
-    rate_lines = [
-        (name, summary.anchor, metric, codec, *map(_cell, dataclasses.astuple(rate)))
-        for metric, codec, rate in summary.rates
-    ]
-    _write_csv(folder / "bd_rate.csv", rate_head, rate_lines)
-    text = json.dumps(as_dict(summary), indent=1, ensure_ascii=False, allow_nan=False)
-    atomic_file.write_bytes(folder / "summary.json", text.encode() + b"\n", overwrite=True)
-
-
-_RATE_COLUMNS = ("bd_rate_percent", "from", "to", "overlap", "reason")
-
-
-def as_dict(summary: Summary) -> dict[str, Any]:
-    """The summary in what JSON can hold."""
-    return {
-        "diffcomp": importlib.metadata.version("diffcomp"),
-        "protocol": summary.protocol.name,
-        "protocol_description": summary.protocol.description,
-        "definitions": summary.definitions,
-        "codecs": summary.coders,
-        "notes": list(summary.notes),
-        "points": [
-            {"codec": p.codec, "quality": p.quality, "images": p.images, "notes": list(p.notes)}
-            | p.means
-            for p in summary.points
-        ],
-        "anchor": summary.anchor,
-        "bd_rates": [
-            {"metric": metric, "codec": codec}
-            | dict(zip(_RATE_COLUMNS, dataclasses.astuple(rate), strict=True))
-            for metric, codec, rate in summary.rates
-        ],
-    }
-
-
-def _cell(value: float | str | None) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:.6g}"
-
-
-def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([head, *rows])
-    atomic_file.write_bytes(path, text.getvalue().encode(), overwrite=True)
 
 
 def check_complete(points: Sequence[Point], expected: int) -> list[str]:

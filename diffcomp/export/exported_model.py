@@ -2,7 +2,8 @@
 
 `coding.npz` holds the integers of the coding part (see `latent_coder`), made once from the floats
 by `export` and never recomputed. `weights.npz` holds the other parameters; the large ones as
-float16, unless a model is to keep its float32 values exactly.
+float16, unless a model is to keep its float32 values exactly. Both are stored uncompressed: random
+bits hardly shrink, and every start would wait for them.
 """
 
 import dataclasses
@@ -11,49 +12,45 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from diffcomp.architectures.architecture import Architecture
+from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.latent_coder import LatentCoder
-from diffcomp.config import DecodeConfig, from_mapping, to_dict
-from diffcomp.export.coder_derivation import (
-    CODED_LAYERS,
-    coder_type,
-    derive_coder,
-    float_twin,
-    is_coded,
-)
-from diffcomp.networks.model import Architecture, param_shapes
+from diffcomp.config import from_mapping, to_dict
+from diffcomp.decode_settings import DecodeConfig
+from diffcomp.export.shipped_models import ModelError
+from diffcomp.params import Params, under
 
 FORMAT = 1
 SMALL = 4096  # arrays of fewer values are kept in float32
-
-Params = dict[str, np.ndarray]
 
 # What reading a damaged file may raise: NumPy leaves some to zipfile and zlib, and the wrong kind
 # of JSON or NumPy value shows only when it is used.
 _DAMAGED = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-class ModelError(ValueError):
-    """An exported model that cannot be read, with the reason."""
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class ExportedModel:
     name: str
-    config: Architecture
+    config: AnyModelConfig
     params: Params  # float32, NumPy or JAX, by path such as "hyperprior/analysis/basis"
     coder: LatentCoder
     decode: DecodeConfig  # of its files, unless told otherwise
-    card: dict  # provenance: how it was trained, for how long, on what
+    card: dict[str, Any]  # provenance: how it was trained, for how long, on what
+
+    @property
+    def architecture(self) -> Architecture:
+        return architecture_of(self.config)
 
 
 def export(
     name: str,
-    config: Architecture,
+    config: AnyModelConfig,
     params: Params,
-    card: dict,
+    card: dict[str, Any],
     decode: DecodeConfig,
     *,
     exact: bool = False,
@@ -62,26 +59,27 @@ def export(
     """Float parameters -> integer coding part and weights, exactly as `load` gives them.
 
     Large arrays are rounded to float16, unless `exact`. A model that was trained from another and
-    left all that the coding part hangs on as it was keeps the coding part of that `origin`, so that
+    left unchanged all that the coding part is derived from keeps that of its `origin`, so that
     either reads the other's files: derived anew, on another machine, it might differ by rounding.
     """
+    architecture = architecture_of(config)
     params = {path: np.asarray(value, np.float32) for path, value in params.items()}
-    kept = {p: v for p, v in params.items() if not p.startswith(CODED_LAYERS)}
+    kept = {p: v for p, v in params.items() if not p.startswith(architecture.coded_layers)}
     if not exact:
         kept = {path: _rounded(value) for path, value in kept.items()}
     # From the rounded ones: what is exported again after `load` must give the same coder.
     if origin is not None and _codes_alike(config, params | kept, origin):
         coder = origin.coder
     else:
-        coder = derive_coder(config, params | kept)
-    return ExportedModel(name, config, kept | float_twin(coder), coder, decode, card)
+        coder = architecture.derive_coder(config, params | kept)
+    return ExportedModel(name, config, kept | architecture.float_twin(coder), coder, decode, card)
 
 
-def _codes_alike(config: Architecture, params: Params, origin: ExportedModel) -> bool:
+def _codes_alike(config: AnyModelConfig, params: Params, origin: ExportedModel) -> bool:
     return config == origin.config and all(
         np.array_equal(value, origin.params[path])
         for path, value in params.items()
-        if is_coded(config, path)
+        if under(path, origin.architecture.coded)
     )
 
 
@@ -105,6 +103,7 @@ def check_target(directory: Path) -> None:
 def save(model: ExportedModel, directory: Path) -> None:
     """Writes the folder, whole or not at all; raises FileExistsError if the path is in use."""
     check_target(directory)
+    _check_shapes(model.params, model.config, directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".diffcomp-", dir=directory.parent) as temporary:
         built = Path(temporary) / directory.name
@@ -117,15 +116,16 @@ def _write(model: ExportedModel, directory: Path) -> None:
     weights = {
         path: value.astype(np.float16) if _is_half(value) else value
         for path, value in model.params.items()
-        if not path.startswith(CODED_LAYERS)
+        if not path.startswith(model.architecture.coded_layers)
     }
-    np.savez_compressed(directory / "weights.npz", **weights)
-    np.savez_compressed(directory / "coding.npz", **model.coder.to_arrays())
+    np.savez(directory / "weights.npz", **weights)
+    np.savez(directory / "coding.npz", **model.coder.to_arrays())
     description = {
         "format": FORMAT,
         "name": model.name,
         "fingerprint": f"{model.coder.fingerprint:08x}",
         "config": to_dict(model.config),
+        "shapes": _shapes_crc(model.config, model.params),
         "decode": to_dict(model.decode),
         "card": model.card,
     }
@@ -144,9 +144,10 @@ def load(directory: Path) -> ExportedModel:
             raise ModelError(f"{directory} has format {description['format']}, not {FORMAT}.")
         name, card = description["name"], description["card"]
         fingerprint = description["fingerprint"]
-        config = from_mapping(Architecture, description["config"])
+        config = from_mapping(AnyModelConfig, description["config"])
         decode = from_mapping(DecodeConfig, description["decode"], "decode")
-        coder = coder_type(config).from_arrays(_read_arrays(directory / "coding.npz"))
+        architecture = architecture_of(config)
+        coder = architecture.coder.from_arrays(_read_arrays(directory / "coding.npz"))
         weights = _read_arrays(directory / "weights.npz")
         params = {p: value.astype(np.float32, copy=False) for p, value in weights.items()}
     except ModelError:
@@ -159,8 +160,10 @@ def load(directory: Path) -> ExportedModel:
             f"{directory}/coding.npz has fingerprint {coder.fingerprint:08x}, but model.json says"
             f" {fingerprint}: the files do not belong together."
         )
-    params |= float_twin(coder)
-    _check_shapes(params, config, directory)
+    params |= architecture.float_twin(coder)
+    # What `save` has checked need not be checked again, for which all networks would be traced.
+    if description.get("shapes") != _shapes_crc(config, params):
+        _check_shapes(params, config, directory)
     return ExportedModel(name, config, params, coder, decode, card)
 
 
@@ -170,8 +173,17 @@ def _read_arrays(file: Path) -> Params:
         return dict(arrays)
 
 
-def _check_shapes(params: Params, config: Architecture, directory: Path) -> None:
+def _shapes_crc(config: AnyModelConfig, params: Params) -> str:
+    """CRC-32, in hexadecimal, of the configuration and of the shape of every parameter."""
+    shapes = {path: list(value.shape) for path, value in params.items()}
+    text = json.dumps([to_dict(config), shapes], sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _check_shapes(params: Params, config: AnyModelConfig, directory: Path) -> None:
     """Raises ModelError unless `params` are, in name and shape, those of a model of `config`."""
+    from diffcomp.architectures.parameters import param_shapes
+
     shapes = {path: value.shape for path, value in param_shapes(config).items()}
     found = {path: value.shape for path, value in params.items()}
     for path in sorted(shapes.keys() | found.keys()):

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from diffcomp.config import DecodeConfig
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export.exported_model import ExportedModel, export
 from diffcomp.files.torch_file import WeightsError
-from diffcomp.networks.model import param_shapes
+from diffcomp.params import Params
 from diffcomp.published.config import EPSILONPARAM, XPARAM, CdcConfig
 from diffcomp.published.weights import read_weights
 
 Weights = dict[str, np.ndarray]  # by published name
-Params = dict[str, np.ndarray]  # by path such as "analysis/blocks_0/conv1/kernel"
 Members = dict[str, tuple[str, str]]  # parameter of a module -> published suffix and layout
 
 _CONV: Members = {"kernel": ("weight", "OIhw->hwIO"), "bias": ("bias", "O->O")}

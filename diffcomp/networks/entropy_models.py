@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import log_ndtr
 
+from diffcomp.coding.cdf_tables import SMALLEST_SCALE
 from diffcomp.networks.quantization import lower_bound
 
-MIN_SCALE = 0.11  # deviation of y in quantisation steps below which a finer scale saves nothing
 HIDDEN = (3, 3, 3)  # widths of the density network, as in the paper
 SPREAD = 10.0  # initial deviation of the density, in quantisation steps
 
 
-def gaussian_bits(v: Array, scale: Array, min_scale: float = MIN_SCALE) -> Array:
+def gaussian_bits(v: Array, scale: Array, min_scale: float = SMALLEST_SCALE) -> Array:
     """-log2 of N(0, scale^2) * U(-1/2, 1/2) at v (Minnen et al. 2018, eq. 2), elementwise.
 
     v is a value less its mean and scale a deviation >= min_scale (smaller ones are raised to it),

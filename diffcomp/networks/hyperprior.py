@@ -7,30 +7,20 @@ One model serves all rates: a real-valued quality in [1, 8] picks one gain per c
 The file's integers are made by `latent_coder`, from tables and integers derived from this.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
 from diffcomp.coding import entropy_parameters
-from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY
-from diffcomp.config import ModelConfig
+from diffcomp.coding.quality import normalized_quality
+from diffcomp.networks.config import ModelConfig
 from diffcomp.networks.entropy_models import FactorizedPrior, gaussian_bits
+from diffcomp.networks.latents import Latents, Rate, sum_per_image
 from diffcomp.networks.layers import Conditioning
 from diffcomp.networks.quantization import add_uniform_noise, ste_round
 from diffcomp.networks.transforms import AnalysisTransform, HyperAnalysis
-
-
-class Latents(NamedTuple):
-    y: Array  # [B, H/16, W/16, C]
-    z: Array  # [B, H/64, W/64, D]
-
-
-class Rate(NamedTuple):
-    y_hat: Array  # [B, H/16, W/16, C], straight-through rounded
-    bits_y: Array  # [B], estimated bits of y
-    bits_z: Array  # [B], estimated bits of z
 
 
 class FloatLayers(nn.Module):
@@ -83,14 +73,16 @@ class Hyperprior(nn.Module):
         self.parameters = FloatLayers(self.config)
         self.prior = FactorizedPrior(self.config.hyper_channels)
 
-    def encode(self, x: Array, quality: Array) -> Latents:
-        """x [B, H, W, 3] in [-1, 1], H and W multiples of 64; quality [B] in [1, 8]."""
-        y = self.analysis(x, self.conditioning((normalized_quality(quality),)))
-        return Latents(y=y, z=self.hyper_analysis(y))
+    def analyze(self, x: Array, quality: Array) -> Array:
+        """x [B, H, W, 3] in [-1, 1], H and W multiples of 64; quality [B] in [1, 8] -> y."""
+        return self.analysis(x, self.conditioning((normalized_quality(quality),)))
 
-    def encode_linear(self, x: Array) -> Latents:
+    def analyze_linear(self, x: Array) -> Array:
         """The same without the residual branch: the codec that training starts from."""
-        y = self.analysis.linear(x)
+        return self.analysis.linear(x)
+
+    def latents(self, y: Array) -> Latents:
+        """y, and the z that stands for its statistics."""
         return Latents(y=y, z=self.hyper_analysis(y))
 
     def step(self, quality: Array) -> Array:
@@ -128,16 +120,6 @@ def _quantize(y: Array, parameters: Array, step: Array) -> tuple[Array, Array]:
     scale = jnp.exp2(log2_scale) / step
     symbols = ste_round((y - mean) / step)
     return mean + step * symbols, gaussian_bits(symbols, scale)
-
-
-def sum_per_image(bits: Array) -> Array:
-    """Bits [B, h, w, C] -> [B]."""
-    return jnp.sum(bits, axis=(1, 2, 3))
-
-
-def normalized_quality(quality: Array) -> Array:
-    """Quality in [1, 8] -> [0, 1]."""
-    return (quality - MIN_QUALITY) / (MAX_QUALITY - MIN_QUALITY)
 
 
 def interpolate_knots(knots: Any, quality: Any) -> Any:

@@ -1,23 +1,18 @@
-"""The whole model as one Flax module: hyperprior, context decoder and score network.
+"""The whole base model as one Flax module: hyperprior, context decoder and score network.
 
-Two architectures have the same methods: the base model, here, and the published one, `CdcModel`.
-Codec, export and training get theirs from `network(config)` and know no difference.
+Every family of networks has a module with these methods; see `architectures`.
 """
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
-from diffcomp.config import ModelConfig
-from diffcomp.diffusion.noise_schedule import SampleGrid, cosine_grid, published_grid
-from diffcomp.networks.hyperprior import Hyperprior, Latents, Rate, normalized_quality
+from diffcomp.coding.quality import normalized_quality
+from diffcomp.networks.config import ModelConfig
+from diffcomp.networks.hyperprior import Hyperprior
+from diffcomp.networks.latents import Latents, Rate
 from diffcomp.networks.layers import Conditioning
 from diffcomp.networks.score_network import ScoreNetwork
 from diffcomp.networks.transforms import ContextDecoder, ContextMaps
-from diffcomp.published.config import CdcConfig
-from diffcomp.published.model import CdcModel
 
 
 class CompressionModel(nn.Module):
@@ -39,12 +34,24 @@ class CompressionModel(nn.Module):
         return self.denoise(x, t, t, context, quality, realism)
 
     def encode(self, x: Array, quality: Array) -> Latents:
-        """x [B, H, W, 3] -> y, z; see `Hyperprior.encode`."""
-        return self.hyperprior.encode(x, quality)
+        """x [B, H, W, 3] in [-1, 1], H and W multiples of 64; quality [B] in [1, 8] -> y, z."""
+        return self.latents(self.analyze(x, quality))
 
     def encode_linear(self, x: Array) -> Latents:
         """x [B, H, W, 3] -> y, z by the linear path alone."""
-        return self.hyperprior.encode_linear(x)
+        return self.latents(self.analyze_linear(x))
+
+    def analyze(self, x: Array, quality: Array) -> Array:
+        """x -> y; see `Hyperprior.analyze`."""
+        return self.hyperprior.analyze(x, quality)
+
+    def analyze_linear(self, x: Array) -> Array:
+        """x -> y by the linear path alone."""
+        return self.hyperprior.analyze_linear(x)
+
+    def latents(self, y: Array) -> Latents:
+        """y -> y, z; see `Hyperprior.latents`."""
+        return self.hyperprior.latents(y)
 
     def rate(self, latents: Latents, quality: Array) -> Rate:
         """y_hat and the estimated bits; see `Hyperprior.rate`."""
@@ -75,37 +82,3 @@ class CompressionModel(nn.Module):
         """One call of the score network: x_t [B, H, W, 3], t and alpha_bar [B] -> x_0 estimate."""
         e = self.score_conditioning((normalized_quality(quality), realism, t))
         return self.score_network(x_t, alpha_bar, context, e)
-
-
-FlatParams = dict[str, Array]  # path such as "hyperprior/analysis/basis" -> array
-Architecture = ModelConfig | CdcConfig
-
-
-def network(config: Architecture) -> nn.Module:
-    """The module of the configuration."""
-    return CdcModel(config) if isinstance(config, CdcConfig) else CompressionModel(config)
-
-
-def sample_grid(config: Architecture, steps: int) -> SampleGrid:
-    """The noise levels that a decode of so many steps visits; ValueError unless steps >= 1."""
-    if isinstance(config, CdcConfig):
-        return published_grid(config, steps)
-    return cosine_grid(steps)
-
-
-def init_params(config: Architecture, key: Array) -> FlatParams:
-    """Random parameters of the model, by path."""
-    half = jnp.full((1,), 0.5)
-    x = jnp.zeros((1, 64, 64, 3))
-    variables = network(config).init(key, x, 1 + half, half, half, key)
-    return flatten_dict(variables["params"], sep="/")
-
-
-def param_shapes(config: Architecture) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shape and dtype of every parameter, by path; computes none."""
-    return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
-
-
-def variables_of(params: FlatParams) -> dict:
-    """Parameters by path -> the tree that a module's `apply` takes."""
-    return {"params": unflatten_dict(params, sep="/")}

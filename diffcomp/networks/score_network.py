@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from diffcomp.coding.space_to_depth import depth_to_space, space_to_depth
-from diffcomp.config import ModelConfig
+from diffcomp.networks.config import ModelConfig
 from diffcomp.networks.layers import ResBlocks, conv3x3, normalize
 from diffcomp.networks.transforms import ContextMaps
 

@@ -12,12 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.coding.space_to_depth import depth_to_space, space_to_depth
-from diffcomp.config import ModelConfig
+from diffcomp.networks.config import ModelConfig
 from diffcomp.networks.layers import ResBlocks, conv3x3, normalize
 
-Y_STRIDE = 16  # pixels per position of y
-Z_STRIDE = 64  # pixels per position of z
 PATCH_VALUES = Y_STRIDE * Y_STRIDE * 3
 
 

@@ -9,33 +9,25 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from diffcomp.config import Config, StageConfig
-from diffcomp.distances.lpips import LpipsWeights, load_lpips, lpips
-from diffcomp.networks.hyperprior import Latents, Rate, normalized_quality
-from diffcomp.networks.model import FlatParams
+from diffcomp.architectures.registry import architecture_of
+from diffcomp.distances.dists import DistsWeights, dists, load_dists
+from diffcomp.distances.grid_error import grid_error
+from diffcomp.distances.lpips import lpips
+from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
+from diffcomp.networks.latents import Rate
+from diffcomp.networks.precision import layers_follow_params
+from diffcomp.objectives.base import mse_255
+from diffcomp.objectives.objective import Objective
+from diffcomp.params import Params, under
 from diffcomp.profiling.stopwatch import with_backward
-from diffcomp.training.losses import Objective, mse_255
+from diffcomp.training.config import Config, StageConfig
 from diffcomp.training.optimizer import make_optimizer, trainable_part
-
-OBJECTIVES = ("linear", "context", "decoder", "joint", "published")  # whose parts are known
-
-# First names of the parameters' paths that each part reads, in both architectures. What it does
-# not read it must not be given as trained, or it would be timed filling gradients with zeros.
-_ENCODER = ("hyperprior/analysis/", "hyperprior/conditioning/", "analysis/")
-_HYPER = ("hyperprior/hyper_analysis/", "hyperprior/parameters/", "hyperprior/prior/")
-_HYPER += ("hyperprior/log2_gain", "hyper_analysis/", "hyper_synthesis/", "prior/", "medians")
-_CONTEXT = ("context_decoder/", "context_conditioning/")
-_CONTEXT_TERMS = tuple(
-    f"score_network/downs_{i}/block0/{name}/" for i in range(4) for name in ("conv1", "skip")
-)
-_SCORE = ("score_network/", "score_conditioning/")
 
 
 class Part(NamedTuple):
@@ -54,22 +46,12 @@ class _Flow(NamedTuple):
         return _Flow(getattr(self.shape, name), self.gradient)
 
 
-def training_parts(config: Config, stage: StageConfig, params: FlatParams) -> list[Part]:
-    """All parts of a step of the stage but the data, in the order in which they run.
-
-    Raises ValueError for an objective that is not in `OBJECTIVES`.
-    """
-    if stage.objective not in OBJECTIVES:
-        raise ValueError(
-            f"objective is {stage.objective!r}; parts are known of {', '.join(OBJECTIVES)}."
-        )
+def training_parts(config: Config, stage: StageConfig, params: Params) -> list[Part]:
+    """All parts of a step of the stage but the data, in the order in which they run."""
     chain = _Chain(config, stage, params)
     x = _Flow(jax.ShapeDtypeStruct((stage.batch, stage.crop, stage.crop, 3), jnp.float32))
     one = _Flow(jax.ShapeDtypeStruct((stage.batch,), jnp.float32))
-    if stage.objective == "published":
-        _published_parts(chain, config, x, one)
-    else:
-        _base_parts(chain, config, stage.objective, x, one)
+    PARTS[chain.family.name](chain, config, stage, x, one)
     return [*chain.parts, _optimiser(config, stage, params)]
 
 
@@ -77,37 +59,45 @@ def _key() -> _Flow:
     return _Flow(jax.eval_shape(lambda: jax.random.key(0)))
 
 
-def _base_parts(chain: "_Chain", config: Config, objective: str, x: _Flow, one: _Flow) -> None:
+def _base_parts(chain: "_Chain", config: Config, stage: StageConfig, x: _Flow, one: _Flow) -> None:
     # The stages that fit a decoder alone stop gradients at y_hat.
-    fits_latents = objective in ("linear", "joint")
-    encode = _encode if objective in ("decoder", "joint") else _encode_linear
-    y = chain.add("encoder", _ENCODER, encode, x, one, backward=fits_latents)
+    fits_latents = stage.objective in ("linear", "joint")
+    analyze = _analyze if stage.objective in ("decoder", "joint") else _analyze_linear
+    y = chain.add("encoder", chain.family.encoder, analyze, x, one, backward=fits_latents)
     if fits_latents:
-        y_hat = chain.add("hyper", _HYPER, _noisy_rate, y, one, _key()).pick("y_hat")
+        y_hat = chain.add("hyper", chain.family.hyper, _noisy_rate, y, one, _key()).pick("y_hat")
     else:
-        y_hat = chain.add("hyper", _HYPER, _round, y, one, backward=False)
-    if objective == "linear":
-        linear = chain.add("linear decoder", _CONTEXT, _decode_linear, y_hat)
+        y_hat = chain.add("hyper", chain.family.hyper, _round, y, one, backward=False)
+    if stage.objective == "linear":
+        linear = chain.add("linear decoder", chain.family.context, _decode_linear, y_hat)
         chain.add("losses", (), _squared_error, x, linear)
         return
-    context = chain.add("context decoder", _CONTEXT, _decode_context, y_hat, one)
+    context = chain.add("context decoder", chain.family.context, _decode_context, y_hat, one)
     base = context.pick("base")
-    if objective == "context":
+    if stage.objective == "context":
         chain.add("losses", (), _squared_error, x, base)
         return
-    x0 = chain.add("score network", _SCORE, _denoise, x, one, one, context, one, one)
-    weights = _Flow(load_lpips(config.loss.lpips_net))
-    chain.add("losses", (), _all_errors, x, base, x0, weights)
+    x0 = chain.add("score network", chain.family.score, _denoise, x, one, one, context, one, one)
+    lpips_weights = _Flow(load_lpips(config.loss.lpips_net))
+    chain.add("losses", (), _all_errors, x, base, x0, lpips_weights)
+    if stage.dists_images:
+        errors = functools.partial(_dists_of_some, stage.dists_images)
+        chain.add("losses: DISTS", (), errors, x, x0, _Flow(load_dists()))
 
 
-def _published_parts(chain: "_Chain", config: Config, x: _Flow, one: _Flow) -> None:
-    y = chain.add("encoder", _ENCODER, _published_encode, x)
-    y_hat = chain.add("hyper", _HYPER, _noisy_rate, y, one, _key()).pick("y_hat")
-    prefixes = _CONTEXT + _CONTEXT_TERMS
-    context = chain.add("context decoder", prefixes, _decode_context, y_hat, one)
-    prediction = chain.add("score network", _SCORE, _predict, x, one, context)
+def _published_parts(
+    chain: "_Chain", config: Config, stage: StageConfig, x: _Flow, one: _Flow
+) -> None:
+    del stage
+    y = chain.add("encoder", chain.family.encoder, _analyze, x, one)
+    y_hat = chain.add("hyper", chain.family.hyper, _noisy_rate, y, one, _key()).pick("y_hat")
+    context = chain.add("context decoder", chain.family.context, _decode_context, y_hat, one)
+    prediction = chain.add("score network", chain.family.score, _predict, x, one, context)
     weights = _Flow(load_lpips(config.loss.lpips_net) if config.loss.rho else None)
     chain.add("losses", (), _published_errors, x, prediction, one, weights)
+
+
+PARTS = {"base": _base_parts, "cdc": _published_parts}  # by the family's name
 
 
 def filled(tree: Any, seed: int = 0) -> Any:
@@ -129,8 +119,12 @@ def filled(tree: Any, seed: int = 0) -> Any:
 class _Chain:
     """Collects parts; keeps track of what is trained and where gradients flow."""
 
-    def __init__(self, config: Config, stage: StageConfig, params: FlatParams):
-        self._objective = Objective(config.model, config.loss, None, config.train.compute_dtype)
+    def __init__(self, config: Config, stage: StageConfig, params: Params):
+        self.family = architecture_of(config.model)
+        network = self.family.network(config.model)
+        self._objective = Objective(
+            network, config.loss, self.family.float32, config.train.compute_dtype
+        )
         self._params = params
         self._trainable = trainable_part(stage, params)
         self.parts: list[Part] = []
@@ -143,16 +137,21 @@ class _Chain:
         *inputs: _Flow,
         backward: bool = True,
     ) -> _Flow:
-        """function(apply, *values) of the inputs, `apply` being the model's with parameters."""
+        """function(model, *values) of the inputs, `model` being the network with its parameters.
+
+        Trained is what lies under the prefixes. What a part does not read it must not be given as
+        trained, or it would be timed filling gradients with zeros.
+        """
         trained = self._trainable if backward else {}
-        trained = {path: v for path, v in trained.items() if path.startswith(prefixes)}
+        trained = {path: v for path, v in trained.items() if under(path, prefixes)}
         moving = {i: v.shape for i, v in enumerate(inputs) if backward and v.gradient}
         still = {i: v.shape for i, v in enumerate(inputs) if i not in moving}
 
-        def forward(trained: FlatParams, moving: dict, frozen: FlatParams, still: dict) -> Any:
+        def forward(trained: Params, moving: dict, frozen: Params, still: dict) -> Any:
             values = still | moving
-            apply = functools.partial(self._objective.apply, frozen | trained)
-            return function(apply, *(values[i] for i in range(len(inputs))))
+            with layers_follow_params():
+                model = self._objective.bind(frozen | trained)
+                return function(model, *(values[i] for i in range(len(inputs))))
 
         frozen = {path: v for path, v in self._params.items() if path not in trained}
         args = (trained, moving, frozen, still)
@@ -169,12 +168,12 @@ class _Chain:
         return _Flow(out, gradient=True)
 
 
-def _optimiser(config: Config, stage: StageConfig, params: FlatParams) -> Part:
+def _optimiser(config: Config, stage: StageConfig, params: Params) -> Part:
     """Adam's update of the stage's parameters and of their average."""
-    optimizer = make_optimizer(config.train, stage)
+    optimizer = make_optimizer(config.train, stage, architecture_of(config.model).unclipped)
     trainable = trainable_part(stage, params)
 
-    def update(trainable: FlatParams, gradients: FlatParams, state: Any, average: Any) -> tuple:
+    def update(trainable: Params, gradients: Params, state: Any, average: Any) -> tuple:
         updates, state = optimizer.update(gradients, state, trainable)
         moved = optax.apply_updates(trainable, updates)
         rate = 1 - config.train.average_decay
@@ -185,79 +184,64 @@ def _optimiser(config: Config, stage: StageConfig, params: FlatParams) -> Part:
     return Part("optimiser", update, (shapes, shapes, state, shapes))
 
 
-# What the parts compute. `apply` is the model's, with its parameters.
+# What the parts compute. `model` is the network with its parameters.
 
 
-def _coding(model: nn.Module) -> nn.Module:
-    """What has the transforms of y and z: the published model itself."""
-    return getattr(model, "hyperprior", model)
+def _analyze(model: Any, x: Array, quality: Array) -> Array:
+    return model.analyze(x, quality)
 
 
-def _published_encode(apply: Callable, x: Array) -> Array:
-    return apply(x, method=lambda model, x: model.analysis(x))
-
-
-def _encode(apply: Callable, x: Array, quality: Array) -> Array:
-    def method(model: nn.Module, x: Array, quality: Array) -> Array:
-        hyperprior = model.hyperprior
-        return hyperprior.analysis(x, hyperprior.conditioning((normalized_quality(quality),)))
-
-    return apply(x, quality, method=method)
-
-
-def _encode_linear(apply: Callable, x: Array, quality: Array) -> Array:
+def _analyze_linear(model: Any, x: Array, quality: Array) -> Array:
     del quality
-    return apply(x, method=lambda model, x: model.hyperprior.analysis.linear(x))
+    return model.analyze_linear(x)
 
 
-def _noisy_rate(apply: Callable, y: Array, quality: Array, key: Array) -> Rate:
-    def method(model: nn.Module, y: Array, quality: Array, key: Array) -> Rate:
-        return model.noisy_rate(Latents(y, _coding(model).hyper_analysis(y)), quality, key)
-
-    return apply(y, quality, key, method=method)
+def _noisy_rate(model: Any, y: Array, quality: Array, key: Array) -> Rate:
+    return model.noisy_rate(model.latents(y), quality, key)
 
 
-def _round(apply: Callable, y: Array, quality: Array) -> Array:
+def _round(model: Any, y: Array, quality: Array) -> Array:
     """y_hat alone: who calls this under jit does not pay for the bits."""
-
-    def method(model: nn.Module, y: Array, quality: Array) -> Array:
-        return model.rate(Latents(y, _coding(model).hyper_analysis(y)), quality).y_hat
-
-    return apply(y, quality, method=method)
+    return model.rate(model.latents(y), quality).y_hat
 
 
-def _decode_linear(apply: Callable, y_hat: Array) -> Array:
-    return apply(y_hat, method="decode_linear")
+def _decode_linear(model: Any, y_hat: Array) -> Array:
+    return model.decode_linear(y_hat)
 
 
-def _decode_context(apply: Callable, y_hat: Array, quality: Array) -> Any:
-    return apply(y_hat, quality, method="decode_context")
+def _decode_context(model: Any, y_hat: Array, quality: Array) -> Any:
+    return model.decode_context(y_hat, quality)
 
 
-def _denoise(apply: Callable, *args: Any) -> Array:
-    return apply(*args, method="denoise")
+def _denoise(model: Any, *args: Any) -> Array:
+    return model.denoise(*args)
 
 
-def _predict(apply: Callable, *args: Any) -> Array:
-    return apply(*args, method="predict")
+def _predict(model: Any, *args: Any) -> Array:
+    return model.predict(*args)
 
 
-def _squared_error(apply: Callable, x: Array, x_hat: Array) -> Array:
-    del apply
+def _squared_error(model: Any, x: Array, x_hat: Array) -> Array:
+    del model
     return mse_255(x, x_hat)
 
 
-def _all_errors(apply: Callable, x: Array, base: Array, x0: Array, weights: LpipsWeights) -> Array:
-    del apply
-    return mse_255(x, base) + mse_255(x, x0) + lpips(weights, x, x0)
+def _all_errors(model: Any, x: Array, base: Array, x0: Array, weights: LpipsWeights) -> Array:
+    del model
+    return mse_255(x, base) + mse_255(x, x0) + lpips(weights, x, x0) + grid_error(x, x0)
+
+
+def _dists_of_some(count: int, model: Any, x: Array, x0: Array, weights: DistsWeights) -> Array:
+    del model
+    return dists(weights, x[:count], x0[:count])
 
 
 def _published_errors(
-    apply: Callable, x: Array, prediction: Array, alpha_bar: Array, weights: LpipsWeights | None
+    model: Any, x: Array, prediction: Array, alpha_bar: Array, weights: LpipsWeights | None
 ) -> Array:
     error = mse_255(x, prediction)
     if weights is None:
         return error
     # x stands in for x_t and for the noise: only the work counts.
-    x0 = apply(prediction, x, alpha_bar, method="x0_estimate")
+    x0 = model.x0_estimate(prediction, x, alpha_bar)
     return error + lpips(weights, x, x0)

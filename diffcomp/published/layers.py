@@ -18,15 +18,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from diffcomp.coding.single_pass_coder import SLOPE
 from diffcomp.coding.space_to_depth import depth_to_space
 
-LEAK = 0.2  # slope of the leaky ReLU below zero
 NARROW = 8  # a convolution to fewer channels is a matrix product too thin to be fast
 
 
 def leaky_relu(h: Array) -> Array:
-    """h, or LEAK * h below zero."""
-    return nn.leaky_relu(h, LEAK)
+    """h, or SLOPE * h below zero: the slope that files are coded with."""
+    return nn.leaky_relu(h, SLOPE)
 
 
 def layer_norm() -> nn.LayerNorm:

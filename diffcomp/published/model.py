@@ -14,7 +14,7 @@ from jax import Array
 
 from diffcomp.diffusion.noise_schedule import x0_from_eps
 from diffcomp.networks.entropy_models import FactorizedPrior, gaussian_bits
-from diffcomp.networks.hyperprior import Latents, Rate, sum_per_image
+from diffcomp.networks.latents import Latents, Rate, sum_per_image
 from diffcomp.networks.quantization import add_uniform_noise, lower_bound, ste_round
 from diffcomp.published.config import CdcConfig
 from diffcomp.published.layers import ContextTerms
@@ -58,8 +58,15 @@ class CdcModel(nn.Module):
 
     def encode(self, x: Array, quality: Array) -> Latents:
         """x [B, H, W, 3] in [-1, 1], H and W multiples of 64 -> y, z."""
+        return self.latents(self.analyze(x, quality))
+
+    def analyze(self, x: Array, quality: Array) -> Array:
+        """x -> y."""
         del quality
-        y = self.analysis(x).astype(x.dtype)
+        return self.analysis(x).astype(x.dtype)
+
+    def latents(self, y: Array) -> Latents:
+        """y, and the z that stands for its statistics."""
         return Latents(y=y, z=self.hyper_analysis(y))
 
     def quantize_z(self, z: Array) -> Array:

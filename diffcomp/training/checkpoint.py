@@ -19,11 +19,12 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from diffcomp.config import Config, to_dict
-from diffcomp.networks.model import FlatParams
+from diffcomp.config import to_dict
+from diffcomp.params import Params
 from diffcomp.training.checkpoint_reader import DamagedCheckpointError, Form, Position, copy, read
 from diffcomp.training.checkpoint_scores import drop_damaged_scores, manager_options, score_of
-from diffcomp.training.train_step import TrainState
+from diffcomp.training.config import Config
+from diffcomp.training.train_state import TrainState
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +123,8 @@ class Checkpoints:
         return position, TrainState(**arrays)
 
     def restore_average(
-        self, params: FlatParams, *, best: bool = False
-    ) -> tuple[Position, FlatParams] | None:
+        self, params: Params, *, best: bool = False
+    ) -> tuple[Position, Params] | None:
         """The weight average alone, on one device of this process: no mesh is needed.
 
         Of the newest checkpoint or, if `best`, of that with the lowest score; None if there is none

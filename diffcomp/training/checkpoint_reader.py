@@ -1,4 +1,4 @@
-"""Reads one checkpoint, tells damage from misfit, and keeps all processes of one mind."""
+"""Reads one checkpoint, and makes all processes agree on whether it is damaged or does not fit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager

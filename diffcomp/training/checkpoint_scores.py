@@ -11,7 +11,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
-from diffcomp.config import TrainConfig
+from diffcomp.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,6 @@ Writing is synchronous, so an error such as a full disk is raised where it happe
 thread of tensorboardX's own `SummaryWriter` dies of it, and the training would wait for ever.)
 """
 
-import csv
-import io
 import itertools
 import os
 import time
@@ -19,6 +17,8 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
+
+from diffcomp.files.run_folder import append_rows
 
 FLUSH_SECONDS = 60  # how often events are put on disk; on a bucket the file is sent anew each time
 
@@ -86,14 +86,10 @@ class CsvWriter:
         self._path = path
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        rows = io.StringIO()
-        writer = csv.writer(rows)
-        if not self._path.exists():
-            writer.writerow(("step", "stage", "name", "value"))
-        for name, value in scalars.items():
-            writer.writerow((step, *name.split("/", maxsplit=1), f"{value:.6g}"))
-        with self._path.open("a") as file:
-            file.write(rows.getvalue())
+        rows = [
+            (step, *name.split("/", maxsplit=1), f"{value:.6g}") for name, value in scalars.items()
+        ]
+        append_rows(self._path, ("step", "stage", "name", "value"), rows)
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         pass

@@ -9,9 +9,9 @@ import time
 
 import jax
 
-from diffcomp.config import StageConfig
 from diffcomp.data.input_pipeline import WaitTimer
-from diffcomp.training.losses import NOISE_LEVELS
+from diffcomp.objectives.base import NOISE_LEVELS
+from diffcomp.training.config import StageConfig
 
 log = logging.getLogger(__name__)
 

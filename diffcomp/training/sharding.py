@@ -16,7 +16,7 @@ import numpy as np
 from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from diffcomp.config import MeshConfig
+from diffcomp.training.config import MeshConfig
 
 AXES = ("data", "fsdp")
 

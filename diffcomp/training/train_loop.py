@@ -11,19 +11,19 @@ from contextlib import closing
 import jax
 import numpy as np
 from etils import epath
-from jax.sharding import Mesh
 
-from diffcomp import codec
-from diffcomp.config import Config, StageConfig, to_dict
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.config import to_dict
 from diffcomp.data.crop_slots import CropSlots
 from diffcomp.data.input_pipeline import CropDataset, WaitTimer
-from diffcomp.export import exported_model
-from diffcomp.networks.model import FlatParams, init_params, param_shapes
-from diffcomp.networks.pixels import to_float
-from diffcomp.published.config import CdcConfig
-from diffcomp.training import karhunen_loeve, metric_writers, run_metrics, sharding
+from diffcomp.params import Params
+from diffcomp.training import metric_writers, run_metrics, sharding
 from diffcomp.training.checkpoint import Checkpoints, Position
-from diffcomp.training.train_step import TrainState, make_train_step, start_stage_on, state_form
+from diffcomp.training.config import Config, StageConfig
+from diffcomp.training.initial_params import initial_params
+from diffcomp.training.profile import Profile
+from diffcomp.training.train_state import TrainState, start_stage_on, state_form
+from diffcomp.training.train_step import make_train_step
 from diffcomp.training.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def train(config: Config, workdir: epath.PathLike) -> TrainState:
 
 def restore_average(
     config: Config, workdir: epath.PathLike, *, best: bool = False
-) -> tuple[Position, FlatParams]:
+) -> tuple[Position, Params]:
     """The weight average of the newest checkpoint, and where in the run it belongs.
 
     If `best`, of the one with the best validation score instead. Raises FileNotFoundError if there
@@ -64,14 +64,16 @@ def restore_average(
 
 
 class _Run:
-    """What lives as long as the run: mesh, data, checkpoints, writers, and the wish to stop."""
+    """What lives as long as the run: mesh, data, checkpoints, writers, and whether to stop."""
 
     def __init__(self, config: Config, workdir: epath.Path):
         self.config = config
         self._workdir = workdir
         self._mesh = sharding.make_mesh(config.mesh)
         for stage in config.stages:
+            # Whatever does not fit a late stage is said now, not when its turn comes.
             sharding.check_batch(self._mesh, stage.batch, stage.accumulate)
+            state_form(config, stage, self._mesh)
         self._slots = CropSlots(config.data)
         self._validation = Validation(config, workdir) if jax.process_index() == 0 else None
         self._checkpoints = Checkpoints(workdir, config)
@@ -129,7 +131,7 @@ class _Run:
             # The average is what the stage has learned; the last parameters still carry its noise.
             state = self._start(position, state.average)
 
-    def _start(self, position: Position, params: FlatParams) -> TrainState:
+    def _start(self, position: Position, params: Params) -> TrainState:
         return start_stage_on(self._mesh, self.config, self.config.stages[position.stage], params)
 
     def _stage(self, position: Position, state: TrainState) -> TrainState:
@@ -137,7 +139,7 @@ class _Run:
         before = sum(s.steps for s in self.config.stages[: position.stage])
         step_fn = make_train_step(self.config, stage, position.stage, self._mesh)
         data = WaitTimer(self._batches(position, stage))
-        window, profile = run_metrics.Window(stage, data), _Profile(self.config, self._workdir)
+        window, profile = run_metrics.Window(stage, data), Profile(train, self._workdir)
         try:
             for step in range(position.step, stage.steps):
                 # Order: train, log, validate, save. A checkpoint of n holds exactly n steps, and
@@ -185,66 +187,3 @@ class _Run:
             process_count=jax.process_count(),
         )
         return dataset.batches(position.step)
-
-
-class _Profile:
-    """A trace of `train.profile_steps` steps from step `train.profile_start` on, if not 0."""
-
-    def __init__(self, config: Config, workdir: epath.Path):
-        train = config.train
-        self._first, self._end = train.profile_start, train.profile_start + train.profile_steps
-        self._folder, self._running = str(workdir / "profile"), False
-
-    def of_step(self, total: int) -> jax.profiler.StepTraceAnnotation:
-        """To be around step number `total` of the run."""
-        wanted = self._first <= total < self._end
-        if wanted and not self._running:
-            jax.profiler.start_trace(self._folder)
-        elif self._running and not wanted:
-            jax.profiler.stop_trace()
-        self._running = wanted
-        return jax.profiler.StepTraceAnnotation("train", step_num=total)
-
-    def close(self) -> None:
-        if self._running:
-            jax.profiler.stop_trace()
-
-
-def initial_params(config: Config, mesh: Mesh, slots: CropSlots) -> FlatParams:
-    """What training starts from, on the mesh.
-
-    An exported model, if `train.init` names one (ModelError or ValueError if it cannot serve);
-    else random parameters, in the base model around a linear codec fitted to the training images.
-    """
-    if config.train.init:
-        return sharding.place(mesh, _exported_params(config))
-    forms = sharding.with_shardings(mesh, param_shapes(config.model))
-    shardings = {path: form.sharding for path, form in forms.items()}
-    create = jax.jit(lambda key: init_params(config.model, key), out_shardings=shardings)
-    params = create(jax.random.key(config.train.seed))
-    if isinstance(config.model, CdcConfig):
-        return params
-    log.info("fitting the Karhunen-Loeve transform")
-    mean, covariance = karhunen_loeve.patch_covariance(_patch_batches(config, slots))
-    fitted = karhunen_loeve.linear_codec(mean, covariance, config.model, config.loss)
-    return {**params, **sharding.place(mesh, fitted)}
-
-
-def _exported_params(config: Config) -> dict[str, np.ndarray]:
-    model = exported_model.load(codec.model_folder(config.train.init))
-    if model.config != config.model:
-        raise ValueError(
-            f"train.init is {config.train.init}, a model of configuration {to_dict(model.config)};"
-            f" it must have that of the run, {to_dict(config.model)}."
-        )
-    log.info("starting from model %s", model.name)
-    return model.params
-
-
-def _patch_batches(config: Config, slots: CropSlots) -> Iterator[np.ndarray]:
-    side, batch = 64, 32
-    patches = batch * (side // 16) ** 2
-    # Every process takes all of them, so all start from the same transform.
-    dataset = CropDataset(slots, side=side, batch=batch, seed=config.data.seed + 999)
-    for i in range(math.ceil(config.train.klt_patches / patches)):
-        yield np.asarray(to_float(dataset[i]))

@@ -1,8 +1,8 @@
-"""The state of training and one pure step of it, compiled for a mesh of devices."""
+"""One pure step of training, compiled for a mesh of devices."""
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,42 +10,19 @@ import optax
 from jax import Array
 from jax.sharding import Mesh
 
-from diffcomp.config import Config, StageConfig, TrainConfig
+from diffcomp.architectures.registry import architecture_of
 from diffcomp.distances.dists import DistsWeights, load_dists
-from diffcomp.distances.lpips import LpipsWeights, load_lpips
-from diffcomp.networks.model import FlatParams, param_shapes
-from diffcomp.networks.pixels import to_float
-from diffcomp.published.config import CdcConfig
+from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
+from diffcomp.networks.precision import layers_follow_params
+from diffcomp.objectives.objective import Loss, Metrics, Objective
+from diffcomp.params import Params
+from diffcomp.pixels import to_float
 from diffcomp.training import sharding
-from diffcomp.training.losses import (
-    Metrics,
-    Objective,
-    context_objective,
-    decoder_objective,
-    draw_conditions,
-    joint_objective,
-    linear_objective,
-)
+from diffcomp.training.config import Config, StageConfig, TrainConfig
 from diffcomp.training.optimizer import learning_rate, make_optimizer, trainable_part
-from diffcomp.training.published_loss import draw_cdc_conditions, published_objective
+from diffcomp.training.train_state import TrainState, state_form
 
 log = logging.getLogger(__name__)
-
-OBJECTIVES: dict[str, Callable[..., tuple[Array, Metrics]]] = {
-    "linear": linear_objective,
-    "context": context_objective,
-    "decoder": decoder_objective,
-    "joint": joint_objective,
-    "published": published_objective,
-}
-PERCEPTUAL = ("decoder", "joint", "published")
-
-
-class TrainState(NamedTuple):
-    step: Array  # [], steps of this stage
-    params: FlatParams
-    average: FlatParams  # exponential moving average of params
-    optimizer: Any  # optax state of the trainable parameters
 
 
 class PerceptualWeights(NamedTuple):
@@ -56,47 +33,16 @@ class PerceptualWeights(NamedTuple):
 TrainStep = Callable[[TrainState, Array], tuple[TrainState, Metrics]]
 
 
-def start_stage(config: Config, stage: StageConfig, params: FlatParams) -> TrainState:
-    """A new stage's state: step 0, fresh optimiser, average equal to the parameters."""
-    optimizer = make_optimizer(config.train, stage)
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        average=jax.tree.map(jnp.copy, params),
-        optimizer=optimizer.init(trainable_part(stage, params)),
-    )
-
-
-def start_stage_on(
-    mesh: Mesh, config: Config, stage: StageConfig, params: FlatParams
-) -> TrainState:
-    """The same, made on the mesh and shared out by the rules of `sharding`."""
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, state_form(config, stage, mesh))
-    start = jax.jit(lambda params: start_stage(config, stage, params), out_shardings=shardings)
-    return start(params)
-
-
-def state_form(config: Config, stage: StageConfig, mesh: Mesh) -> TrainState:
-    """The form of a stage's state, `jax.ShapeDtypeStruct` leaves with shardings."""
-    shapes = param_shapes(config.model)
-    form = jax.eval_shape(lambda params: start_stage(config, stage, params), shapes)
-    return sharding.with_shardings(mesh, form)
-
-
 def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: Mesh) -> TrainStep:
     """A jitted (state, uint8 [B, H, W, 3]) -> (state, metrics); the old state is donated.
 
     The state is shared out over the mesh by the rules of `sharding`, the batch by its rows.
     Randomness is a function of (seed, stage, step) alone, so a resumed run repeats exactly, on
-    any mesh. Raises ValueError for an objective that does not exist, and for a batch that the
-    mesh does not divide.
+    any mesh. Raises ValueError for a batch that the mesh does not divide.
     """
-    if stage.objective not in OBJECTIVES:
-        raise ValueError(
-            f"objective is {stage.objective!r}; it must be one of {', '.join(OBJECTIVES)}."
-        )
     sharding.check_batch(mesh, stage.batch, stage.accumulate)
-    optimizer = make_optimizer(config.train, stage)
+    architecture = architecture_of(config.model)
+    optimizer = make_optimizer(config.train, stage, architecture.unclipped)
     schedule = learning_rate(stage)
     stage_key = jax.random.fold_in(jax.random.key(config.train.seed), stage_index)
 
@@ -105,21 +51,24 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
     ) -> tuple[TrainState, Metrics]:
         log.info("compiling the step of stage %s for batches %s", stage.name, batch.shape)
         objective = Objective(
-            model=config.model,
+            network=architecture.network(config.model),
             loss=config.loss,
-            lpips_weights=weights.lpips,
+            float32=architecture.float32,
             compute_dtype=config.train.compute_dtype,
+            lpips_weights=weights.lpips,
             dists_weights=weights.dists,
             dists_images=stage.dists_images,
         )
         trainable = trainable_part(stage, state.params)
         key = jax.random.fold_in(stage_key, state.step)
 
-        def loss_fn(part: FlatParams, rows: Array, number: Array) -> tuple[Array, Metrics]:
-            x = to_float(rows)
-            conditions = _draw(config, x, jax.random.fold_in(key, number), state.step)
+        def loss_fn(part: Params, rows: Array, number: Array) -> Loss:
+            x, part_key = to_float(rows), jax.random.fold_in(key, number)
+            conditions = architecture.draw(config.model, config.loss, x, part_key, state.step)
             params = {**state.params, **part}
-            return OBJECTIVES[stage.objective](objective, params, x, conditions)
+            precision = jax.default_matmul_precision(config.train.matmul_precision)
+            with precision, layers_follow_params():
+                return architecture.objectives[stage.objective](objective, params, x, conditions)
 
         gradients, metrics = _mean_gradients(loss_fn, trainable, batch, stage.accumulate)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, trainable)
@@ -146,8 +95,7 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
 
 def _perceptual_weights(config: Config, stage: StageConfig, mesh: Mesh) -> PerceptualWeights:
     """Those that the stage's loss needs, on every device."""
-    # The published loss may have no perceptual part.
-    if stage.objective not in PERCEPTUAL or getattr(config.loss, "rho", 1) == 0:
+    if not architecture_of(config.model).perceptual(stage.objective, config.loss):
         return PerceptualWeights(None, None)
     weights = PerceptualWeights(
         lpips=load_lpips(config.loss.lpips_net), dists=load_dists() if stage.dists_images else None
@@ -159,23 +107,17 @@ def _perceptual_weights(config: Config, stage: StageConfig, mesh: Mesh) -> Perce
     )
 
 
-def _draw(config: Config, x: Array, key: Array, step: Array) -> NamedTuple:
-    if isinstance(config.model, CdcConfig):
-        return draw_cdc_conditions(config.model, config.loss, x, key, step)
-    return draw_conditions(config.loss, x, key)
-
-
 def _mean_gradients(
-    loss_fn: Callable, trainable: FlatParams, batch: Array, count: int
-) -> tuple[FlatParams, Metrics]:
+    loss_fn: Callable, trainable: Params, batch: Array, count: int
+) -> tuple[Params, Metrics]:
     """Gradients and metrics, the loss among them, averaged over `count` micro-batches in a row.
 
-    Micro-batch m has the rows m, m + count, ...: every device finds its part of it at home.
+    Micro-batch m has the rows m, m + count, ...: so each device already holds its part of it.
     """
     batch = batch.reshape(-1, count, *batch.shape[1:]).swapaxes(0, 1)
     value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
 
-    def one(number: Array) -> tuple[FlatParams, Metrics]:
+    def one(number: Array) -> tuple[Params, Metrics]:
         (loss, metrics), gradients = value_and_grad(trainable, batch[number], number)
         return gradients, metrics | {"loss": loss}
 
@@ -191,8 +133,8 @@ def _mean_gradients(
 
 
 def _update_average(
-    train: TrainConfig, state: TrainState, params: FlatParams, trainable: FlatParams
-) -> FlatParams:
+    train: TrainConfig, state: TrainState, params: Params, trainable: Params
+) -> Params:
     """Every `average_every` steps; quickly at first: decay <= 1 - (1 + n)^-power at update n."""
     n = (state.step + 1) // train.average_every
     decay = jnp.minimum(train.average_decay, 1 - (1.0 + n) ** -train.average_power)

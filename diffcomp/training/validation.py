@@ -3,34 +3,40 @@
 The weights are exported as for release, and the images are compressed to real files and decoded.
 """
 
-import csv
-import functools
+import dataclasses
 import io
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from PIL import Image
 
-from diffcomp.codec import Codec, DecodeSettings, check_settings
-from diffcomp.config import Config, LossConfig
+from diffcomp.architectures.registry import architecture_of
+from diffcomp.codec import Codec
+from diffcomp.coding.grid import Z_STRIDE
 from diffcomp.data.image_sources import validation_images
+from diffcomp.decode_settings import DecodeSettings
 from diffcomp.distances.distortion import bpp, mse, psnr
-from diffcomp.distances.lpips import load_lpips, lpips
+from diffcomp.distances.lpips import lpips_of_images
+from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.export import exported_model
-from diffcomp.networks.model import FlatParams
-from diffcomp.networks.pixels import to_float
-from diffcomp.networks.transforms import Z_STRIDE
-from diffcomp.published.config import CdcConfig, CdcLossConfig
-from diffcomp.training.losses import lmbda
+from diffcomp.files.run_folder import append_rows, replace_bytes
+from diffcomp.params import Params
+from diffcomp.training.config import Config
 from diffcomp.training.metric_writers import MetricWriter
 
 log = logging.getLogger(__name__)
 
 Row = dict[str, float]
+
+
+class Measured(NamedTuple):
+    """The files of one quality."""
+
+    means: Row  # over the images, by column
+    panels: np.ndarray  # uint8 [N, H, W, 3], original and decoded side by side
 
 
 class Validation:
@@ -44,7 +50,7 @@ class Validation:
         bpp_estimate           bits per pixel that the float model expects
         psnr_realism0, _1      dB, decoded at realism 0 and 1; inf if an image is decoded exactly
         lpips_realism1         LPIPS-Alex, decoded at realism 1
-        score                  see `score`, of realism 1
+        score                  the architecture's `file_score`, of realism 1
 
     A model without a realism knob has `psnr` and `lpips` instead. A step repeated after a crash is
     repeated here: the later row holds. The same values go to the writer as
@@ -66,10 +72,9 @@ class Validation:
         self._images = _centre_crops(config)
         self._decodes = _decodes(config)
         if self._images:
-            # Called with the weights as an argument; as a constant they would be compiled in.
-            self._lpips = functools.partial(jax.jit(lpips), load_lpips("alex"))
+            load_lpips("alex")  # an ImportError now, not in the middle of the training
 
-    def run(self, step: int, params: FlatParams, writer: MetricWriter) -> float | None:
+    def run(self, step: int, params: Params, writer: MetricWriter) -> float | None:
         """Measures `params`, whole arrays on this host; returns the mean score over qualities.
 
         None without images, and, after a warning that says why, if these weights or this machine
@@ -89,15 +94,15 @@ class Validation:
             scalars |= {prefix + name: value for name, value in means.items()}
             shown = " ".join(f"{name} {value:.4g}" for name, value in means.items())
             log.info("validation %s", shown if quality is None else f"{_label(quality)} {shown}")
-        mean_score = float(np.mean([means["score"] for means, _ in measured.values()]))
+        mean_score = float(np.mean([of_quality.means["score"] for of_quality in measured.values()]))
         writer.write_scalars(step, scalars | {"validation/score": mean_score})
-        self._append_rows(step, {quality: means for quality, (means, _) in measured.items()})
+        self._append_rows(step, {q: of_quality.means for q, of_quality in measured.items()})
         if self._config.validation.panels:
             for quality, (_, panels) in measured.items():
                 self._write_panels(step, quality, panels, writer)
         return mean_score
 
-    def _measure(self, params: FlatParams) -> dict[float | None, tuple[Row, np.ndarray]]:
+    def _measure(self, params: Params) -> dict[float | None, Measured]:
         """Means and panels by quality; raises ValueError or ImportError if it cannot be coded."""
         for path, value in params.items():
             if not np.isfinite(value).all():
@@ -110,7 +115,7 @@ class Validation:
             rows = [row for row, _ in images]
             means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
             panels = [panel for _, panel in images[: config.validation.panels]]
-            measured[quality] = means, _stack(panels)
+            measured[quality] = Measured(means, _stack(panels))
         return measured
 
     def _measure_image(
@@ -118,30 +123,27 @@ class Validation:
     ) -> tuple[Row, np.ndarray]:
         """The values of one file, and its panel, uint8 [H, n W, 3]."""
         data = codec.compress(image, quality)
-        decoded = {name: codec.decompress(data, **how) for name, how in self._decodes.items()}
+        decoded = {name: codec.decode(data, how) for name, how in self._decodes.items()}
         row = {
             "bpp": bpp(len(data), *image.shape[:2]),
             "bpp_estimate": codec.bpp_estimate(image, quality),
         }
         row |= {f"psnr{name}": psnr(x_hat, image) for name, x_hat in decoded.items()}
         name, x_hat = list(decoded.items())[-1]
-        distance = float(self._lpips(to_float(image[None]), to_float(x_hat[None]))[0])
-        row[f"lpips{name}"] = distance
-        row["score"] = score(self._config.loss, quality, row["bpp"], mse(x_hat, image), distance)
+        row[f"lpips{name}"] = distance = lpips_of_images("alex", x_hat, image)
+        file_score = architecture_of(self._config.model).file_score
+        row["score"] = file_score(
+            self._config.loss, quality, row["bpp"], mse(x_hat, image), distance
+        )
         return row, np.concatenate([image, *decoded.values()], axis=1)
 
     def _append_rows(self, step: int, means: dict[float | None, Row]) -> None:
-        path = self._workdir / "validation.csv"
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if not path.exists():
-            writer.writerow(("step", "quality", *next(iter(means.values()))))
-        for quality, row in means.items():
-            shown = "" if quality is None else f"{quality:g}"
-            writer.writerow((step, shown, *(f"{value:.6g}" for value in row.values())))
-        # Files on a bucket cannot be appended to.
-        before = path.read_bytes() if path.exists() else b""
-        _replace(path, before + text.getvalue().encode())
+        header = ("step", "quality", *next(iter(means.values())))
+        rows = [
+            (step, "" if q is None else f"{q:g}", *(f"{value:.6g}" for value in row.values()))
+            for q, row in means.items()
+        ]
+        append_rows(self._workdir / "validation.csv", header, rows)
 
     def _write_panels(
         self, step: int, quality: float | None, panels: np.ndarray, writer: MetricWriter
@@ -153,43 +155,18 @@ class Validation:
         file = io.BytesIO()
         Image.fromarray(panels.reshape(-1, *panels.shape[2:])).save(file, "PNG")
         name = f"{step:07d}.png" if quality is None else f"{step:07d}_{label}.png"
-        _replace(folder / name, file.getvalue())
+        replace_bytes(folder / name, file.getvalue())
 
 
-def score(
-    loss: LossConfig | CdcLossConfig,
-    quality: float | None,
-    bits_per_pixel: float,
-    squared_error: float,
-    distance: float,
-) -> float:
-    """The training loss of an image as it is decoded, with the bits of its file; less is better.
-
-    With mse (`squared_error`) on the scale 0..255 and lpips (`distance`) of the same image:
-
-        base:  bpp + lmbda(quality) * [w_b mse + (1 - w_b) ((1 - rho) w_t mse + rho s lpips)]
-        cdc:   lmbda bpp + (1 - rho) mse / 127.5^2 + rho lpips
-
-    The symbols are those of `losses`, at realism 1 and t = 1, where decoding begins: rho is
-    rho_max, and w_t the lower of `snr_weights`. The decoded image stands for the base
-    reconstruction too. `balance` does not enter.
-    """
-    if isinstance(loss, CdcLossConfig):
-        error = squared_error / 127.5**2
-        return loss.lmbda * bits_per_pixel + (1 - loss.rho) * error + loss.rho * distance
-    rho = loss.rho_max
-    natural = (1 - rho) * loss.snr_weights[0] * squared_error + rho * loss.lpips_scale * distance
-    distortion = loss.base_weight * squared_error + (1 - loss.base_weight) * natural
-    return bits_per_pixel + float(lmbda(loss, jnp.float32(quality))) * distortion
-
-
-def _decodes(config: Config) -> dict[str, dict[str, float]]:
+def _decodes(config: Config) -> dict[str, DecodeSettings]:
     """How a file is decoded: name of the way, as a suffix -> settings. The last way is scored."""
     steps = config.validation.steps or config.decode.steps
-    check_settings(DecodeSettings(steps=steps, gamma=config.decode.gamma))
-    if isinstance(config.model, CdcConfig):
-        return {"": {"steps": steps}}
-    return {f"_realism{realism}": {"steps": steps, "realism": realism} for realism in (0, 1)}
+    settings = DecodeSettings(steps=steps, gamma=config.decode.gamma).checked()
+    if architecture_of(config.model).one_rate:
+        return {"": settings}
+    return {
+        f"_realism{realism}": dataclasses.replace(settings, realism=realism) for realism in (0, 1)
+    }
 
 
 def _label(quality: float) -> str:
@@ -203,13 +180,6 @@ def _stack(panels: list[np.ndarray]) -> np.ndarray:
     for target, panel in zip(stacked, panels, strict=True):
         target[: panel.shape[0], : panel.shape[1]] = panel
     return stacked
-
-
-def _replace(path: epath.Path, data: bytes) -> None:
-    """Writes a file whole or not at all, on a bucket too, which `atomic_file` does not know."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def _centre_crops(config: Config) -> list[np.ndarray]:

@@ -1,20 +1,18 @@
 """LPIPS and DISTS of 8-bit images, which look at images through networks trained on ImageNet.
 
-What the network makes of the last reference is kept, so that a reference that is compared with
+What each network makes of the last reference is kept, so that a reference that is compared with
 several images in a row is looked at once: of a 768 x 512 image 190 MB each for VGG16 and DISTS.
 """
 
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from diffcomp.distances.dists import dists_distance, dists_features, load_dists
-from diffcomp.distances.lpips import Features, load_lpips, lpips_distance, lpips_features
+from diffcomp.distances.lpips import Features, lpips_of_images
+from diffcomp.pixels import to_float
 
-_lpips_features = jax.jit(lpips_features)
-_lpips_distance = jax.jit(lpips_distance)
 _dists_features = jax.jit(dists_features)
 _dists_distance = jax.jit(dists_distance)
 
@@ -27,7 +25,7 @@ def lpips_alex(image: np.ndarray, reference: np.ndarray) -> float:
     Args:
       image, reference: uint8 [H, W, 3], both sides at least 31.
     """
-    return _lpips("alex", image, reference)
+    return lpips_of_images("alex", image, reference)
 
 
 def lpips_vgg(image: np.ndarray, reference: np.ndarray) -> float:
@@ -38,7 +36,7 @@ def lpips_vgg(image: np.ndarray, reference: np.ndarray) -> float:
     Args:
       image, reference: uint8 [H, W, 3], both sides at least 16.
     """
-    return _lpips("vgg", image, reference)
+    return lpips_of_images("vgg", image, reference)
 
 
 def dists(image: np.ndarray, reference: np.ndarray) -> float:
@@ -50,38 +48,13 @@ def dists(image: np.ndarray, reference: np.ndarray) -> float:
     Args:
       image, reference: uint8 [H, W, 3], both sides at least 16.
     """
-    expected = _reference_dists_features(reference.tobytes(), reference.shape)
     weights = load_dists()
-    return float(_dists_distance(weights, _dists_features(weights, _scaled(image)), expected)[0])
-
-
-def _lpips(net: str, image: np.ndarray, reference: np.ndarray) -> float:
-    remembered = _reference_alex_features if net == "alex" else _reference_vgg_features
-    expected = remembered(reference.tobytes(), reference.shape)
-    weights = load_lpips(net)
-    return float(_lpips_distance(weights, _lpips_features(weights, _scaled(image)), expected)[0])
-
-
-# One place each, so that one metric does not push out another's reference.
-@functools.lru_cache(maxsize=1)
-def _reference_alex_features(pixels: bytes, shape: tuple[int, ...]) -> Features:
-    return _lpips_features(load_lpips("alex"), _scaled(_image(pixels, shape)))
+    expected = _features_of_reference(reference.tobytes(), reference.shape)
+    features = _dists_features(weights, to_float(image[None]))
+    return float(_dists_distance(weights, features, expected)[0])
 
 
 @functools.lru_cache(maxsize=1)
-def _reference_vgg_features(pixels: bytes, shape: tuple[int, ...]) -> Features:
-    return _lpips_features(load_lpips("vgg"), _scaled(_image(pixels, shape)))
-
-
-@functools.lru_cache(maxsize=1)
-def _reference_dists_features(pixels: bytes, shape: tuple[int, ...]) -> Features:
-    return _dists_features(load_dists(), _scaled(_image(pixels, shape)))
-
-
-def _image(pixels: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    return np.frombuffer(pixels, np.uint8).reshape(shape)
-
-
-def _scaled(image: np.ndarray) -> jax.Array:
-    """uint8 [H, W, 3] -> float32 [1, H, W, 3] in [-1, 1]."""
-    return jnp.asarray(image[None], jnp.float32) / 127.5 - 1
+def _features_of_reference(pixels: bytes, shape: tuple[int, ...]) -> Features:
+    image = np.frombuffer(pixels, np.uint8).reshape(1, *shape)
+    return _dists_features(load_dists(), to_float(image))

@@ -21,10 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import linalg
 
-from diffcomp.distances.lpips import LpipsWeights, load_lpips, vgg_features
+from diffcomp.distances.lpips import vgg_features
+from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
 from diffcomp.evaluation.metrics.inception import NUM_FEATURES, inception_features
 from diffcomp.evaluation.metrics.inception_weights import load_inception
 from diffcomp.evaluation.metrics.patches import patches_of
+from diffcomp.pixels import to_float
 
 VGG_FEATURES = 512
 
@@ -172,8 +174,7 @@ _inception_vectors = jax.jit(inception_features)
 
 @jax.jit
 def _vgg_vectors(weights: LpipsWeights, batch: jax.Array) -> jax.Array:
-    scaled = batch.astype(jnp.float32) / 127.5 - 1
-    return jnp.mean(vgg_features(weights, scaled)[-1], axis=(1, 2))
+    return jnp.mean(vgg_features(weights, to_float(batch))[-1], axis=(1, 2))
 
 
 def _features(

@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from diffcomp.distances.convolution import conv_relu
 from diffcomp.evaluation.metrics.inception_weights import InceptionWeights
+from diffcomp.pixels import to_float
 
 NUM_FEATURES = 2048
 INPUT_SIDE = 299  # pixels
@@ -29,7 +31,7 @@ def inception_features(weights: InceptionWeights, images: jax.Array) -> jax.Arra
       images: uint8 or float32 [B, H, W, 3] from 0 to 255; resized to 299 x 299, bilinearly and
         without smoothing, as FID in PyTorch does.
     """
-    x = _resize(images.astype(jnp.float32)) / 127.5 - 1
+    x = to_float(_resize(images.astype(jnp.float32)))
     x = _conv(weights, "Conv2d_1a_3x3", x, stride=2, padding="VALID")
     x = _conv(weights, "Conv2d_2a_3x3", x, padding="VALID")
     x = _max_pool(_conv(weights, "Conv2d_2b_3x3", x))
@@ -101,17 +103,7 @@ def _block_of_8(
 def _conv(
     weights: InceptionWeights, name: str, x: jax.Array, stride: int = 1, padding: str = "SAME"
 ) -> jax.Array:
-    kernel, bias = weights[name]
-    x = lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        # A metric must not depend on an accelerator's reduced default precision.
-        precision=lax.Precision.HIGHEST,
-    )
-    return jax.nn.relu(x + bias.reshape(1, 1, 1, -1))
+    return conv_relu(x, *weights[name], padding=padding, stride=stride)
 
 
 def _chain(weights: InceptionWeights, block: str, x: jax.Array, *names: str) -> jax.Array:

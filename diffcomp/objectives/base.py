@@ -1,4 +1,4 @@
-"""What training minimises. One objective per kind of stage, all of the form
+"""What training the base model minimises. One objective per kind of stage, all of the form
 
     loss = bpp + lmbda(q) * [w_b mse(base) + (1 - w_b) ((1 - rho) w_t mse(x_0) + rho s lpips(x_0))]
 
@@ -16,19 +16,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY
-from diffcomp.config import LossConfig
+from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY, normalized_quality
 from diffcomp.diffusion.noise_schedule import add_noise, alpha_bar_cosine, snr
-from diffcomp.distances.dists import DistsWeights, dists
+from diffcomp.distances.dists import dists
 from diffcomp.distances.grid_error import grid_error
-from diffcomp.distances.lpips import LpipsWeights, lpips
-from diffcomp.networks.hyperprior import Latents, Rate, normalized_quality
-from diffcomp.networks.model import Architecture, FlatParams, network, variables_of
+from diffcomp.distances.lpips import lpips
+from diffcomp.networks.latents import Rate
+from diffcomp.networks.model import CompressionModel
 from diffcomp.networks.transforms import ContextMaps
-from diffcomp.published.config import CdcLossConfig
-from diffcomp.training.precision import cast_params, layers_follow_params
+from diffcomp.objectives.config import LossConfig
+from diffcomp.objectives.objective import Loss, Metrics, Objective, batch_means
+from diffcomp.params import Params
 
-Metrics = dict[str, Array]
 NOISE_LEVELS = 4  # equal parts of t in [0, 1], by which the error of x_0 is reported
 
 
@@ -40,22 +39,6 @@ class Conditions(NamedTuple):
     t: Array  # [B] in [0, 1]
     eps: Array  # [B, H, W, 3], standard normal; at t = 1 times gamma
     key: Array  # for the quantisation noise
-
-
-class Objective(NamedTuple):
-    """A loss, with all that it needs besides parameters and data."""
-
-    model: Architecture
-    loss: LossConfig | CdcLossConfig
-    lpips_weights: LpipsWeights | None
-    compute_dtype: str = "float32"
-    dists_weights: DistsWeights | None = None
-    dists_images: int = 0  # of a batch, those of highest realism, whose DISTS counts
-
-    def apply(self, params: FlatParams, *args: object, method: str) -> object:
-        variables = variables_of(cast_params(params, self.compute_dtype))
-        with layers_follow_params():
-            return network(self.model).apply(variables, *args, method=method)
 
 
 def lmbda(loss: LossConfig, quality: Array) -> Array:
@@ -83,43 +66,61 @@ def draw_conditions(loss: LossConfig, x: Array, key: Array) -> Conditions:
     )
 
 
-def linear_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+def linear_objective(objective: Objective, params: Params, x: Array, c: Conditions) -> Loss:
     """Rate and distortion of the linear codec: fits hyperprior, prior and gains."""
-    latents = objective.apply(params, x, method="encode_linear")
-    rate = objective.apply(params, latents, c.quality, c.key, method="noisy_rate")
-    mse = mse_255(x, objective.apply(params, rate.y_hat, method="decode_linear"))
+    model = objective.bind(params)
+    rate = model.noisy_rate(model.encode_linear(x), c.quality, c.key)
+    mse = mse_255(x, model.decode_linear(rate.y_hat))
     terms = rate_terms(rate, x) | {"mse": mse}
-    return _reduce(objective.loss, c, terms["bpp"] + lmbda(objective.loss, c.quality) * mse, terms)
+    return _balanced(
+        objective.loss, c, terms["bpp"] + lmbda(objective.loss, c.quality) * mse, terms
+    )
 
 
-def context_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+def context_objective(objective: Objective, params: Params, x: Array, c: Conditions) -> Loss:
     """Error of the base reconstruction from the linear codec's y_hat: fits the context decoder."""
-    latents = objective.apply(params, x, method="encode_linear")
-    y_hat = _fixed_y_hat(objective, params, latents, c.quality)
-    base = objective.apply(params, y_hat, c.quality, method="decode_context").base
-    linear = objective.apply(params, y_hat, method="decode_linear")
+    model = objective.bind(params)
+    y_hat = jax.lax.stop_gradient(model.rate(model.encode_linear(x), c.quality).y_hat)
+    base = model.decode_context(y_hat, c.quality).base
+    linear = model.decode_linear(y_hat)
     terms = {"mse": mse_255(x, base), "mse_linear": mse_255(x, linear)}
-    return _reduce(objective.loss, c, lmbda(objective.loss, c.quality) * terms["mse"], terms)
+    return _balanced(objective.loss, c, lmbda(objective.loss, c.quality) * terms["mse"], terms)
 
 
-def decoder_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+def decoder_objective(objective: Objective, params: Params, x: Array, c: Conditions) -> Loss:
     """Distortion and perception given the encoder's y_hat: fits both parts of the decoder."""
-    latents = objective.apply(params, x, c.quality, method="encode")
-    y_hat = _fixed_y_hat(objective, params, latents, c.quality)
-    context = objective.apply(params, y_hat, c.quality, method="decode_context")
-    distortion, terms = _decoder_terms(objective, params, x, c, context)
-    return _reduce(objective.loss, c, lmbda(objective.loss, c.quality) * distortion, terms)
+    model = objective.bind(params)
+    y_hat = jax.lax.stop_gradient(model.rate(model.encode(x, c.quality), c.quality).y_hat)
+    context = model.decode_context(y_hat, c.quality)
+    distortion, terms = _decoder_terms(objective, model, x, c, context)
+    return _balanced(objective.loss, c, lmbda(objective.loss, c.quality) * distortion, terms)
 
 
-def joint_objective(objective: Objective, params: FlatParams, x: Array, c: Conditions) -> tuple:
+def joint_objective(objective: Objective, params: Params, x: Array, c: Conditions) -> Loss:
     """Everything at once: rate, distortion and perception."""
-    latents = objective.apply(params, x, c.quality, method="encode")
-    rate = objective.apply(params, latents, c.quality, c.key, method="noisy_rate")
-    context = objective.apply(params, rate.y_hat, c.quality, method="decode_context")
-    distortion, terms = _decoder_terms(objective, params, x, c, context)
+    model = objective.bind(params)
+    rate = model.noisy_rate(model.encode(x, c.quality), c.quality, c.key)
+    context = model.decode_context(rate.y_hat, c.quality)
+    distortion, terms = _decoder_terms(objective, model, x, c, context)
     terms |= rate_terms(rate, x)
     loss = terms["bpp"] + lmbda(objective.loss, c.quality) * distortion
-    return _reduce(objective.loss, c, loss, terms)
+    return _balanced(objective.loss, c, loss, terms)
+
+
+def file_score(
+    loss: LossConfig, quality: float | None, bpp: float, mse: float, distance: float
+) -> float:
+    """The loss of an image as a file gives it; less is better.
+
+    bpp + lmbda(quality) * [w_b mse + (1 - w_b) ((1 - rho) w_t mse + rho s lpips)], with the bits
+    of the file, and mse (0..255) and LPIPS (`distance`) of the decoded image, which stands for the
+    base reconstruction too. At realism 1 and t = 1, where decoding begins: rho is rho_max, and w_t
+    the lower of `snr_weights`. `balance` does not enter.
+    """
+    rho = loss.rho_max
+    natural = (1 - rho) * loss.snr_weights[0] * mse + rho * loss.lpips_scale * distance
+    distortion = loss.base_weight * mse + (1 - loss.base_weight) * natural
+    return bpp + float(lmbda(loss, jnp.float32(quality))) * distortion
 
 
 def mse_255(x: Array, x_hat: Array) -> Array:
@@ -153,15 +154,8 @@ def _cut_off(key: Array, shape: tuple[int, ...], limits: tuple[float, float]) ->
     return jnp.clip(jax.random.uniform(key, shape, minval=low, maxval=high), 0.0, 1.0)
 
 
-def _fixed_y_hat(
-    objective: Objective, params: FlatParams, latents: Latents, quality: Array
-) -> Array:
-    rate = objective.apply(params, latents, quality, method="rate")
-    return jax.lax.stop_gradient(rate.y_hat)
-
-
 def _decoder_terms(
-    objective: Objective, params: FlatParams, x: Array, c: Conditions, context: ContextMaps
+    objective: Objective, model: CompressionModel, x: Array, c: Conditions, context: ContextMaps
 ) -> tuple[Array, Metrics]:
     """Per-image distortion [B] of base and x_0 estimate, and its parts."""
     loss = objective.loss
@@ -169,8 +163,7 @@ def _decoder_terms(
     # Decoding starts from noise alone: of x not even the little that alpha_bar(1) > 0 would leave,
     # which a network can read where gamma is small.
     x_t = add_noise(x, c.eps, jnp.where(c.t == 1, 0.0, alpha_bar))
-    args = (x_t, c.t, alpha_bar, context, c.quality, c.realism)
-    x0 = objective.apply(params, *args, method="denoise")
+    x0 = model.denoise(x_t, c.t, alpha_bar, context, c.quality, c.realism)
     mse_base, mse_x0 = mse_255(x, context.base), mse_255(x, x0)
     perception = lpips(objective.lpips_weights, x, x0)
     weight = jnp.clip(snr(alpha_bar), *loss.snr_weights)
@@ -187,9 +180,8 @@ def _decoder_terms(
     return distortion, terms | noise_level_terms(mse_x0, c.t)
 
 
-def _reduce(loss: LossConfig, c: Conditions, values: Array, terms: Metrics) -> tuple:
+def _balanced(loss: LossConfig, c: Conditions, values: Array, terms: Metrics) -> Loss:
     """Mean over the batch, with low rates weighted up by `balance`."""
     middle = (loss.lmbda_low * loss.lmbda_high) ** 0.5
     weights = (middle / lmbda(loss, c.quality)) ** loss.balance
-    metrics = {name: jnp.mean(value) for name, value in terms.items()}
-    return jnp.mean(weights * values), metrics
+    return Loss(jnp.mean(weights * values), batch_means(terms))

@@ -11,19 +11,21 @@ import numpy as np
 
 from diffcomp import codec
 from diffcomp.coding.quality import quality_to_code
-from diffcomp.networks.transforms import Z_STRIDE
-from diffcomp.published.config import CdcConfig
+from diffcomp.decode_settings import DecodeSettings
+
+# What a figure depends on of the way to decode, in the order in which it is stated.
+OPTIONS = ("steps", "gamma", "eta", "realism", "seed")
 
 Encode = Callable[[np.ndarray, float | None], bytes]
 Decode = Callable[[bytes], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Coder:
+class Candidate:
     """One line of a table: a codec with all its settings but the quality."""
 
     name: str  # e.g. "jpeg", "base", "base r=0"
-    settings: str  # all that its bytes and pictures depend on; another text is another coder
+    settings: str  # all that its bytes and pictures depend on; another text is another candidate
     qualities: tuple[float | None, ...]  # None: of a single rate
     encode: Encode  # uint8 [H, W, 3], quality -> the whole file
     decode: Decode  # -> uint8 [H, W, 3]
@@ -43,25 +45,25 @@ class Coder:
                 self.warm.add(program)
 
 
-def model_coders(
+def model_candidates(
     model: str,
     qualities: Sequence[float],
     realisms: Sequence[float] = (1.0,),
     steps: Sequence[int] = (),
     gammas: Sequence[float] = (),
     seed: int = 0,
-) -> list[Coder]:
-    """A coder for each way of decoding a shipped model's files, or an exported one's folder.
+) -> list[Candidate]:
+    """A candidate for each way of decoding a shipped model's files, or an exported one's folder.
 
     The ways are all combinations of `realisms`, `steps` and `gammas`; an empty list leaves the
-    option to the model. Coders are named after the model, with " r=0" and the like unless the
+    option to the model. Candidates are named after the model, with " r=0" and the like unless the
     realism is 1, and " steps=4" or " gamma=0.4" where several are compared. A model of one rate
     has no realism, and the quality None.
 
     Raises ModelError for a model that cannot be read, ValueError for an option out of its range.
     """
     loaded = codec.load(model)
-    if isinstance(loaded.model.config, CdcConfig):
+    if loaded.one_rate:
         qualities, realisms = (None,), ()
     for quality in qualities:
         if quality is not None:
@@ -69,54 +71,43 @@ def model_coders(
     given = {"realism": realisms, "steps": steps, "gamma": gammas}
     given = {option: values for option, values in given.items() if values}
     compared = [option for option in ("steps", "gamma") if len(given.get(option, ())) > 1]
-    weights = fingerprint(loaded.model.params)  # of all of them: once, not per coder
-    coders = []
+    weights = weights_crc(loaded.model.params)  # of all of them: once, not per candidate
+    candidates = []
     for values in itertools.product(*given.values()):
         options = dict(zip(given, values, strict=True))
         name = loaded.model.name
         if options.get("realism", 1) != 1:
             name += f" r={options['realism']:g}"
         name += "".join(f" {option}={options[option]:g}" for option in compared)
-        coders.append(_model_coder(loaded, weights, name, qualities, options | {"seed": seed}))
-    return coders
+        settings = DecodeSettings(**options, seed=seed)
+        candidates.append(_model_candidate(loaded, weights, name, qualities, settings))
+    return candidates
 
 
-def _model_coder(
+def _model_candidate(
     loaded: codec.Codec,
     weights: int,
     name: str,
     qualities: Sequence[float | None],
-    options: dict[str, float],
-) -> Coder:
-    settings = loaded.decode_settings(**options)._asdict()
+    settings: DecodeSettings,
+) -> Candidate:
+    filled = vars(loaded.decode_settings(settings))
     coding = loaded.model.coder.fingerprint
-    if isinstance(loaded.model.config, CdcConfig):
-        settings.pop("realism")
-    stated = ", ".join(f"{option} {value:g}" for option, value in settings.items())
-    return Coder(
+    options = [name for name in OPTIONS if name != "realism" or not loaded.one_rate]
+    stated = ", ".join(f"{option} {filled[option]:g}" for option in options)
+    return Candidate(
         name=name,
         settings=f"coding part {coding:08x}, weights {weights:08x}, {stated}",
         qualities=tuple(qualities),
         encode=loaded.compress,
-        decode=lambda data: loaded.decompress(data, **options),
+        decode=lambda data: loaded.decode(data, settings),
         suffix=".dfc",
         is_model=True,
-        program=_program(loaded),
+        program=lambda height, width: (loaded.padded_side(height), loaded.padded_side(width)),
     )
 
 
-def _program(loaded: codec.Codec) -> Callable[[int, int], tuple[int, int]]:
-    """Height and width -> those that are computed with: sizes that share them share a program."""
-
-    def whole_blocks(side: int) -> int:
-        return -(-side // Z_STRIDE)
-
-    one_rate = isinstance(loaded.model.config, CdcConfig)
-    padded = whole_blocks if one_rate else codec.bucket
-    return lambda height, width: (padded(height), padded(width))
-
-
-def fingerprint(params: dict) -> int:
+def weights_crc(params: dict) -> int:
     """CRC-32 of the weights: the coding part's fingerprint says nothing of the decoder's floats."""
     crc = 0
     for path in sorted(params):

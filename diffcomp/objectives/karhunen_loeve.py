@@ -9,13 +9,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY
 from diffcomp.coding.space_to_depth import space_to_depth
-from diffcomp.config import LossConfig, ModelConfig
-from diffcomp.networks.transforms import PATCH_VALUES, Y_STRIDE
-from diffcomp.training.losses import lmbda
-
-Params = dict[str, np.ndarray]
+from diffcomp.networks.config import ModelConfig
+from diffcomp.networks.transforms import PATCH_VALUES
+from diffcomp.objectives.base import lmbda
+from diffcomp.objectives.config import LossConfig
+from diffcomp.params import Params
 
 
 def patch_covariance(batches: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

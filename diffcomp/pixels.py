@@ -5,7 +5,7 @@ from jax import Array
 
 
 def to_float(image: Array) -> Array:
-    """uint8 (any shape) -> float32 in [-1, 1]."""
+    """uint8, or floats from 0 to 255 (any shape) -> float32 in [-1, 1]."""
     return jnp.asarray(image, jnp.float32) / 127.5 - 1
 
 

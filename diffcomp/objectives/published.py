@@ -16,13 +16,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from diffcomp.diffusion.noise_schedule import add_noise, published_alpha_bar, snr
+from diffcomp.diffusion.noise_schedule import add_noise, snr
 from diffcomp.distances.lpips import lpips
-from diffcomp.networks.model import FlatParams
+from diffcomp.objectives.base import mse_255, noise_level_terms, rate_terms
+from diffcomp.objectives.objective import Loss, Objective, batch_means
+from diffcomp.params import Params
 from diffcomp.published.config import CdcConfig, CdcLossConfig
-from diffcomp.training.losses import Objective, mse_255, noise_level_terms, rate_terms
-
-MEDIANS = "medians"
+from diffcomp.published.parts import MEDIANS
+from diffcomp.published.schedule import published_alpha_bar
 
 
 class CdcConditions(NamedTuple):
@@ -56,35 +57,42 @@ def draw_cdc_conditions(
     )
 
 
-def published_objective(
-    objective: Objective, params: FlatParams, x: Array, c: CdcConditions
-) -> tuple:
+def published_objective(objective: Objective, params: Params, x: Array, c: CdcConditions) -> Loss:
     """Rate, error of the prediction, perception, and the medians' auxiliary loss."""
-    model, loss = objective.model, objective.loss
-    one = jnp.ones(x.shape[0])
-    latents = objective.apply(params, x, one, method="encode")
-    rate = objective.apply(params, latents, one, c.key, method="noisy_rate")
-    terms = objective.apply(params, rate.y_hat, one, method="decode_context")
+    model, loss, one = objective.bind(params), objective.loss, jnp.ones(x.shape[0])
+    rate = model.noisy_rate(model.encode(x, one), one, c.key)
+    context = model.decode_context(rate.y_hat, one)
     x_t = add_noise(x, c.eps, c.alpha_bar)
-    prediction = objective.apply(params, x_t, c.t, terms, method="predict")
-    x0 = objective.apply(params, prediction, x_t, c.alpha_bar, method="x0_estimate")
+    prediction = model.predict(x_t, c.t, context)
+    x0 = model.x0_estimate(prediction, x_t, c.alpha_bar)
 
-    error = weighted_error(model, loss, prediction, x if model.prediction == "x0" else c.eps, c)
-    metrics = rate_terms(rate, x) | {"error": error}
-    distortion = (1 - loss.rho) * error
+    config = objective.network.config
+    target = x if config.prediction == "x0" else c.eps
+    terms = rate_terms(rate, x) | {"error": weighted_error(loss, prediction, target, c)}
+    distortion = (1 - loss.rho) * terms["error"]
     if objective.lpips_weights is not None:
-        metrics["lpips_x0"] = lpips(objective.lpips_weights, x, x0)
-        distortion += loss.rho * metrics["lpips_x0"]
+        terms["lpips_x0"] = lpips(objective.lpips_weights, x, x0)
+        distortion += loss.rho * terms["lpips_x0"]
     aux = auxiliary_loss(objective, params)
-    value = jnp.mean(c.lmbda * metrics["bpp"] + distortion) + aux
+    value = jnp.mean(c.lmbda * terms["bpp"] + distortion) + aux
     # Far from the image the estimate of a predicted noise can be anything: cut off, as decoded.
-    metrics |= noise_level_terms(mse_255(x, jnp.clip(x0, -1, 1)), c.t)
-    means = {name: jnp.mean(term) for name, term in metrics.items()}
-    return value, means | {"aux": aux, "lmbda": c.lmbda}
+    terms |= noise_level_terms(mse_255(x, jnp.clip(x0, -1, 1)), c.t)
+    return Loss(value, batch_means(terms) | {"aux": aux, "lmbda": c.lmbda})
+
+
+def file_score(
+    loss: CdcLossConfig, quality: float | None, bpp: float, mse: float, distance: float
+) -> float:
+    """The loss of an image as a file gives it: lmbda bpp + (1 - rho) mse / 127.5^2 + rho lpips.
+
+    With the bits of the file, and mse (0..255) and LPIPS (`distance`) of the decoded image.
+    """
+    del quality
+    return loss.lmbda * bpp + (1 - loss.rho) * mse / 127.5**2 + loss.rho * distance
 
 
 def weighted_error(
-    model: CdcConfig, loss: CdcLossConfig, prediction: Array, target: Array, c: CdcConditions
+    loss: CdcLossConfig, prediction: Array, target: Array, c: CdcConditions
 ) -> Array:
     """The prediction's error of each image, [B], weighted by its noise level."""
     difference = prediction - target
@@ -95,7 +103,7 @@ def weighted_error(
     return jnp.minimum(snr(c.alpha_bar), loss.largest_weight) * error
 
 
-def auxiliary_loss(objective: Objective, params: FlatParams) -> Array:
+def auxiliary_loss(objective: Objective, params: Params) -> Array:
     """sum |logit(median)| over the channels of z, with a gradient in the medians only."""
     fixed = {p: v if p == MEDIANS else jax.lax.stop_gradient(v) for p, v in params.items()}
-    return jnp.sum(jnp.abs(objective.apply(fixed, method="median_logits")))
+    return jnp.sum(jnp.abs(objective.bind(fixed).median_logits()))

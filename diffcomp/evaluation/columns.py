@@ -1,0 +1,50 @@
+"""What the columns of an evaluation are called, and what their figures mean."""
+
+from collections.abc import Sequence
+
+from diffcomp.evaluation.bd_rate import METHOD
+from diffcomp.evaluation.metrics import catalogue
+
+_LABELS = {  # of columns that are no metrics of image pairs
+    "bpp": "rate (bpp)",
+    "encode_seconds": "encode (s)",
+    "decode_seconds": "decode (s)",
+    "fid": "FID",
+    "kid": "KID",
+    "fd_vgg": "FD-VGG",
+    "kd_vgg": "KD-VGG",
+}
+
+
+def higher_is_better(name: str) -> bool:
+    """Of a metric's name; all distances between sets are better when lower."""
+    return name in catalogue.METRICS and catalogue.METRICS[name].higher_is_better
+
+
+def label(column: str) -> str:
+    """A column's name for people, with its unit."""
+    if column in catalogue.METRICS:
+        return catalogue.METRICS[column].label
+    return _LABELS.get(column, column)
+
+
+def definitions(names: Sequence[str], set_names: Sequence[str], workers: int) -> dict[str, str]:
+    """What each figure is, in words."""
+    texts = {
+        "bytes": "size of the whole file, header included",
+        "bpp": "8 * bytes / (width * height)",
+    }
+    for name in names:
+        direction = "higher" if higher_is_better(name) else "lower"
+        texts[name] = f"{label(name)} on 8-bit sRGB images, mean over images; {direction} is better"
+    if "psnr" in names:
+        texts["psnr"] += "; a mean of decibels, over the three channels alike"
+    for name in set_names:
+        texts[name] = f"{label(name)} between all decoded and all original images, 256x256 patches"
+    texts |= {
+        "encode_seconds": f"wall clock with {workers} job(s) at a time, compilation excluded",
+        "decode_seconds": "as encode_seconds; for figures of time alone run with --workers 1",
+        "bd_rate_percent": f"Bjontegaard rate by {METHOD} over the codecs' mean points; negative "
+        "means smaller files than the anchor's at equal quality",
+    }
+    return texts

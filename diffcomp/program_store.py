@@ -1,0 +1,99 @@
+"""Programs that are found again without building them anew.
+
+JAX's persistent compilation cache saves XLA's work, but each start still traces all networks to
+find out which program is wanted, and imports Flax to do so. Beside the compiled programs, in the
+same folder, this keeps what the tracing gave (StableHLO, by `jax.export`) under a name that holds
+all that it depends on: what is computed, on what kind of device, and the code of this package.
+"""
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax import export
+
+log = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parent
+DIGEST = 32  # bytes of SHA-256, in front of a kept program
+
+
+class Program:
+    """A function of arrays, traced at its first call unless an earlier process has traced it.
+
+    Args:
+      build: gives the function, which is traced for the arrays of the first call.
+      identity: what tells this program from others; the shapes of all arrays follow from it.
+    """
+
+    def __init__(self, build: Callable[[], Callable[..., Any]], identity: tuple[object, ...]):
+        self._build, self._identity = build, identity
+        self._function: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self._function is None:
+            exported = self._exported(*args)
+            log.info("runs on %s", jax.devices()[0])
+            self._function = jax.jit(exported.call).lower(*args).compile()
+            log.info("program %s is compiled, or found compiled", self._identity[0])
+        return self._function(*args)
+
+    def _exported(self, *args: Any) -> export.Exported:
+        folder = _folder()
+        path = folder / f"{self._name()}.stablehlo" if folder else None
+        if path is not None and path.is_file():
+            data = path.read_bytes()
+            if data[:DIGEST] == _digest(data[DIGEST:]):
+                log.info("program %s is found traced", self._identity[0])
+                return export.deserialize(bytearray(data[DIGEST:]))
+            log.warning("%s is damaged, and is written anew", path)
+        exported = export.export(jax.jit(self._build()))(*args)
+        log.info("program %s is traced", self._identity[0])
+        if path is not None:
+            data = bytes(exported.serialize())
+            _keep(path, _digest(data) + data)
+        return exported
+
+    def _name(self) -> str:
+        settings = (jax.__version__, jax.default_backend(), jax.config.jax_enable_x64)
+        text = repr((self._identity, settings, code_digest()))
+        return f"program-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+@functools.cache
+def code_digest() -> str:
+    """Of all code that a program may be made of: none outlives a change of it."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _folder() -> Path | None:
+    """Where JAX keeps compiled programs, if that is a folder here."""
+    folder = jax.config.jax_compilation_cache_dir
+    enabled = folder and jax.config.jax_enable_compilation_cache and "://" not in folder
+    return Path(folder) if enabled else None
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Writes the file whole; a folder that cannot be written to costs time, not the result."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        log.warning("%s cannot be kept: %s", path, error)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
