@@ -1,29 +1,40 @@
-# The virtual environment .venv is made on first use, from requirements.lock.
-# PYTHON=... chooses its interpreter; ARGS=... is passed on to the demo or to pytest.
+# Two virtual environments are made on first use: .venv from requirements.lock (today's releases),
+# .venv-tfc from requirements-tfc.lock (TensorFlow 2.17 with the reference range coder, JAX 0.5.3).
+# PYTHON=... chooses their interpreter; ARGS=... is passed on to the demo or to pytest.
 
 SHELL := /bin/bash
 VENV := .venv
+VENV_TFC := .venv-tfc
 BIN := $(VENV)/bin
 PYTHON ?=
-PYTHON_NAMES := python3.12 python3.11 python3 python
-PROBE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTHON_NAMES := python3.14 python3.13 python3.12 python3.11 python3 python
+# TensorFlow 2.17 has no wheels for Python 3.13.
+$(VENV)/.installed $(VENV)/.locked: LAST := 14
+$(VENV_TFC)/.installed $(VENV_TFC)/.locked: LAST := 12
+PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(LAST)))
+PYTEST := -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo test lint format venv clean
+.PHONY: help demo test test-tfc lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Compress and restore a photograph with the shipped models.
 	$(BIN)/python -m diffcomp.demo $(ARGS)
 
-test: $(VENV)/.installed ## Run the tests.
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: $(VENV)/.installed ## Run the tests on today's releases.
+	$(BIN)/python $(PYTEST) $(ARGS)
+
+test-tfc: $(VENV_TFC)/.installed ## Run those that need TensorFlow or the oldest JAX.
+	$(VENV_TFC)/bin/python $(PYTEST) -m tfc $(ARGS)
 
 lint: $(VENV)/.installed ## Check the style of the sources; change nothing.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.installed ## Check the types of what `import diffcomp` gives.
+	$(BIN)/mypy
 
 format: $(VENV)/.installed ## Format the sources and fix what ruff can fix.
 	$(BIN)/ruff check --fix .
@@ -31,32 +42,40 @@ format: $(VENV)/.installed ## Format the sources and fix what ruff can fix.
 
 venv: $(VENV)/.installed ## Make the virtual environment in .venv.
 
-clean: ## Remove the virtual environment, caches and build output.
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build dist *.egg-info
+clean: ## Remove the virtual environments, caches and build output.
+	rm -rf $(VENV) $(VENV_TFC) .cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find configs diffcomp launch tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
+$(VENV)/.locked: requirements.lock
+$(VENV_TFC)/.locked: requirements-tfc.lock
+
 # `pip check` fails if setup.cfg asks for something that the lock does not have.
-$(VENV)/.installed: $(VENV)/.locked setup.cfg pyproject.toml
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	@$(PIP) check
+%/.installed: %/.locked setup.cfg pyproject.toml
+	@$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+	  --no-build-isolation --editable .
+	@$*/bin/python -m pip --disable-pip-version-check check
 	@touch $@
 
 # Starts from an empty folder, so that an interrupted installation cannot leave a broken one.
 # `type -ap` gives every match on PATH: behind a version manager's stub that cannot run there may
 # be a Python that can. Setuptools comes first: it builds the packages that have no wheel, so that
 # nothing is fetched but what the lock names.
-$(VENV)/.locked: requirements.lock
+%/.locked:
 	@for candidate in $$(type -ap $(or $(PYTHON),$(PYTHON_NAMES))); do \
 	  if "$$candidate" -c '$(PROBE)' 2>/dev/null; then python=$$candidate; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \
 	  echo "No usable Python: tried $(or $(PYTHON),$(PYTHON_NAMES))." >&2; \
-	  echo "Python 3.11 or 3.12 with the venv module is needed;" \
+	  echo "Python 3.11 to 3.$(LAST) with the venv module is needed;" \
 	    "name one with: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; \
 	  exit 1; \
 	fi; \
-	echo "Installing requirements.lock into $(VENV) with $$python (3 GB, some minutes)"; \
-	"$$python" -m venv --clear $(VENV)
-	@$(PIP) install --quiet $$(grep -E '^(setuptools|wheel)==' requirements.lock)
-	@$(PIP) install --quiet --no-deps --no-build-isolation --requirement requirements.lock
+	echo "Installing $< into $* with $$python (some minutes)"; \
+	"$$python" -m venv --clear $*
+	@$*/bin/python -m pip --disable-pip-version-check install --quiet \
+	  $$(grep -E '^(setuptools|wheel)==' $<)
+	@$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+	  --no-build-isolation --requirement $<
 	@touch $@
+
+.PRECIOUS: %/.locked

@@ -2,7 +2,7 @@
 
 import dataclasses
 import numbers
-from typing import Self
+from typing import Any, Self
 
 MAX_STEPS = 1000
 COMPUTE_DTYPES = ("float32", "bfloat16")
@@ -57,7 +57,12 @@ class DecodeSettings:
 
         Raises as `checked`.
         """
-        defaults = {"eta": 0.0, "realism": 1.0, "seed": 0, "compute_dtype": "float32"}
+        defaults: dict[str, Any] = {
+            "eta": 0.0,
+            "realism": 1.0,
+            "seed": 0,
+            "compute_dtype": "float32",
+        }
         defaults |= dataclasses.asdict(model)
         given = {name: value for name, value in vars(self).items() if value is not None}
         return dataclasses.replace(self, **(defaults | given)).checked()

@@ -160,7 +160,7 @@ def tables_from_pmfs(pmfs: Sequence[np.ndarray], offsets: Sequence[int]) -> CdfT
     """
     if len(pmfs) == 0 or len(pmfs) != len(offsets):
         raise ValueError(f"need as many offsets as pmfs, found {len(offsets)} for {len(pmfs)}")
-    rows = []
+    rows: list[np.ndarray] = []
     for table, pmf in enumerate(pmfs):
         pmf = np.asarray(pmf, np.float64)
         if pmf.ndim != 1 or len(pmf) == 0 or not np.all(pmf >= 0):
@@ -168,7 +168,7 @@ def tables_from_pmfs(pmfs: Sequence[np.ndarray], offsets: Sequence[int]) -> CdfT
         if not pmf.sum() <= 1.0 + 1e-4:
             raise ValueError(f"pmf {table} must sum to at most 1, found {pmf.sum()}")
         with_escape = np.append(pmf, max(0.0, 1.0 - pmf.sum()))
-        rows += [[PRECISION], quantize_pmf(with_escape)]
+        rows += [np.array([PRECISION]), quantize_pmf(with_escape)]
     return CdfTables(np.concatenate(rows).astype(np.int32), np.asarray(offsets, np.int32))
 
 

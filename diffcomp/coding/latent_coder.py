@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class LatentCoder(abc.ABC):
         layers = {
             k.removeprefix("layers."): v for k, v in arrays.items() if k.startswith("layers.")
         }
-        values = {"layers": FixedPointLayers.from_arrays(layers, cls.slope)}
+        values: dict[str, Any] = {"layers": FixedPointLayers.from_arrays(layers, cls.slope)}
         for field in dataclasses.fields(cls):
             if field.name.endswith("_tables"):
                 parts = (arrays[f"{field.name}.{part}"] for part in ("lookup", "offsets"))

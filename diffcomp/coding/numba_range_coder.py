@@ -21,6 +21,7 @@ two seconds): beside this file, or if that is not writable in the user's cache f
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -40,7 +41,7 @@ def _compiled(*signature: types.Type) -> Callable[[Callable], Callable]:
     """Returns a decorator: compiles for one signature, result first, or loads what was compiled."""
 
     def compiled(function: Callable) -> Callable:
-        options = {"nogil": True, "error_model": "numpy"}
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
         kernel_type = signature[0](*signature[1:])
         try:
             return njit(kernel_type, cache=True, **options)(function)

@@ -51,12 +51,14 @@ class SinglePassCoder(LatentCoder):
         h = np.clip(z_hat, -LARGEST_ACTIVATION, LARGEST_ACTIVATION).astype(np.float64)[None]
         for name in ("up32", "up16"):
             h = self.layers.activate(depth_to_space(self.layers.linear(name, h), 2))
-        return tuple(np.split(self.layers.linear("head", h)[0].astype(np.int64), 2, axis=-1))
+        mean, scale = np.split(self.layers.linear("head", h)[0].astype(np.int64), 2, axis=-1)
+        return mean, scale
 
     def passes(self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int) -> Iterator[Pass]:
         del quality_code
         mask = np.ones(y_hat.shape[:2], bool)
         height, width = mask.shape
-        mean, scale = (p[:height, :width][mask] for p in self.parameters(z_symbols))
+        mean, scale = self.parameters(z_symbols)
+        mean, scale = mean[:height, :width][mask], scale[:height, :width][mask]
         indexes = np.searchsorted(self.scale_thresholds, scale).astype(np.int32)
         yield Pass(mask, mean << (STEP_BITS - PARAMETER_BITS), indexes)

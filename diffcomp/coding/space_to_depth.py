@@ -4,9 +4,9 @@ Both functions use only `reshape` and `transpose`, so the float networks (JAX ar
 integer path (NumPy arrays) share them, and therefore the order of the channels.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-Array = TypeVar("Array")
+Array = TypeVar("Array", bound=Any)
 
 
 def space_to_depth(x: Array, block: int) -> Array:
