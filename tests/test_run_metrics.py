@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_optimizer import stage
+from small_stage import stage
 
 from diffcomp.data.input_pipeline import WaitTimer
 from diffcomp.training.losses import noise_level_terms
@@ -55,13 +55,17 @@ def test_psnr_by_noise_level_is_that_of_the_mean_error_of_its_images():
         assert found[f"psnr_x0_t{k}"] == pytest.approx(10 * math.log10(255**2 / error), rel=1e-5)
 
 
-def test_rows_of_the_csv_file(tmp_path):
-    writer = CsvWriter(tmp_path / "metrics.csv")
-    writer.write_scalars(3, {"joint/loss": 0.5, "validation/q4/bpp": np.float32(0.25)})
-    writer.write_scalars(4, {"joint/loss": 0.125})
-    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+def test_the_csv_writer_appends_rows_under_one_header(tmp_path):
+    path = tmp_path / "metrics.csv"
+    CsvWriter(path).write_scalars(7, {"linear/loss": 1 / 3, "validation/q2_bpp": 2.0})
+    writer = CsvWriter(path)
+    writer.write_scalars(1_234_567, {"joint/a/b": 1e-9})
+    writer.write_images(8, {"joint/x": np.zeros((1, 2, 2, 3))})
+    writer.flush()
+    writer.close()
+    assert path.read_text().splitlines() == [
         "step,stage,name,value",
-        "3,joint,loss,0.5",
-        "3,validation,q4/bpp,0.25",
-        "4,joint,loss,0.125",
+        "7,linear,loss,0.333333",
+        "7,validation,q2_bpp,2",
+        "1234567,joint,a/b,1e-09",
     ]

@@ -20,7 +20,6 @@ from diffcomp import codec
 from diffcomp.config import Config, from_mapping
 from diffcomp.export import exported_model
 from diffcomp.training.checkpoint import Position
-from diffcomp.training.run_metrics import CsvWriter
 from diffcomp.training.train_loop import restore_average, train
 
 SPEED = ("seconds_per_step", "images_per_second", "share_waiting")
@@ -208,22 +207,6 @@ def test_a_metric_that_is_not_finite_ends_training_with_its_name_and_step(config
 def test_no_checkpoint_is_refused(config, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
         restore_average(config, tmp_path)
-
-
-def test_the_csv_writer_appends_rows_under_one_header(tmp_path):
-    path = tmp_path / "metrics.csv"
-    CsvWriter(path).write_scalars(7, {"linear/loss": 1 / 3, "validation/q2_bpp": 2.0})
-    writer = CsvWriter(path)
-    writer.write_scalars(1_234_567, {"joint/a/b": 1e-9})
-    writer.write_images(8, {"joint/x": np.zeros((1, 2, 2, 3))})
-    writer.flush()
-    writer.close()
-    assert path.read_text().splitlines() == [
-        "step,stage,name,value",
-        "7,linear,loss,0.333333",
-        "7,validation,q2_bpp,2",
-        "1234567,joint,a/b,1e-09",
-    ]
 
 
 def launch(program, *args):
