@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import NamedSharding, PartitionSpec
 from small_states import CONFIG, form, overwriting_step, state_at
 
+from diffcomp.training import sharding
 from diffcomp.training.checkpoint import Checkpoints, Position
 from diffcomp.training.checkpoint_reader import DamagedCheckpointError
 
@@ -99,6 +100,7 @@ def one_of_two(folder, address, process):
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(address, num_processes=2, process_id=process)
     assert (jax.process_count(), jax.device_count()) == (2, 4)
+    assert sharding.agreed(0.5 + process) == 0.5  # what the first one says
     mesh = jax.make_mesh((1, 4), ("data", "fsdp"))
     with closing(Checkpoints(folder, CONFIG)) as checkpoints:
         assert checkpoints.restore(sharded_form(mesh)) is None

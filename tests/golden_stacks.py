@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import small_model
 
-from diffcomp.config import DecodeConfig
+from diffcomp.architectures.registry import init_params
+from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export import exported_model
-from diffcomp.networks.model import init_params
 from diffcomp.training.checkpoint import Position
 
 FOLDER = Path(__file__).parent / "golden" / "stacks"

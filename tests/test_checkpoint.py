@@ -137,11 +137,6 @@ def test_the_average_alone_is_restored_in_the_form_of_the_parameters(tmp_path):
         np.testing.assert_array_equal(value, expected[path])
 
 
-def test_one_process_never_reaches_a_preemption(tmp_path):
-    with closing(Checkpoints(tmp_path, CONFIG)) as checkpoints:
-        assert [checkpoints.reached_preemption(step) for step in range(3)] == [False] * 3
-
-
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

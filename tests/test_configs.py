@@ -78,7 +78,11 @@ def test_a_variant_that_does_not_exist_is_refused(file):
 def test_the_smoke_variant_takes_a_few_steps_of_every_stage():
     (base,) = [file for file in FILES if file.stem == "base"]
     full, small = (from_mapping(Config, get_config(base, variant)) for variant in VARIANTS)
+    assert [s.name for s in full.stages] == ["linear", "context", "score", "joint"]
     assert [s.name for s in small.stages] == [s.name for s in full.stages]
+    assert [s.objective for s in small.stages] == [s.objective for s in full.stages]
+    assert small.loss == full.loss
+    assert small.model.latent_channels < full.model.latent_channels
     assert {s.objective for s in small.stages} == set(BASE.objectives)
     assert all(s.steps <= 2 and s.batch <= 2 for s in small.stages)
 

@@ -5,19 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from metric_pairs import add_noise, blur, face
+from pictures import noise, to_float
 
 from diffcomp.distances import dists as module
 from diffcomp.distances.dists import dists, dists_distance, dists_features, load_dists
-
-
-def to_float(*images: np.ndarray) -> jax.Array:
-    """uint8 images [H, W, 3] -> float32 [B, H, W, 3] in [-1, 1]."""
-    return jnp.asarray(np.stack(images).astype(np.float32) / 127.5 - 1)
-
-
-def noise(seed: int, height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
 
 # The weights are arguments here: as constants under jit, XLA would work on them for seconds.
 # That the values are the published ones is tested with the other metrics.

@@ -1,13 +1,12 @@
-import io
 import json
 import math
 import zlib
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pytest
 from metric_pairs import blur, face, pairs
+from pictures import jpeg, noise
 
 from diffcomp.evaluation.metrics.catalogue import METRICS, compare
 
@@ -19,14 +18,9 @@ ABSOLUTE = {"psnr", "ssim", "ms_ssim", "cw_ssim", "gmsd", "lpips_alex", "lpips_v
 ZERO_WHERE_INVISIBLE = {"mad"}
 
 
-def noise(seed: int, height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    file = io.BytesIO()
-    PIL.Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(PIL.Image.open(file))
+def sign(name: str) -> int:
+    """1 where higher values are better, -1 where lower ones are."""
+    return 1 if METRICS[name].higher_is_better else -1
 
 
 def test_the_metrics_and_their_order():
@@ -60,11 +54,10 @@ def test_identical_images_have_the_ideal_value(name):
 
 @pytest.mark.parametrize("name", METRICS)
 def test_value_moves_away_from_the_ideal_as_jpeg_quality_falls(name):
-    reference = face(192, 192)
+    reference = face(176, 192)
     images = [jpeg(reference, quality) for quality in (95, 75, 50, 25, 10, 5)]
     values = np.array([compare(name, image, reference) for image in images])
-    losses = -values if METRICS[name].higher_is_better else values
-    ideal = -METRICS[name].ideal if METRICS[name].higher_is_better else METRICS[name].ideal
+    losses, ideal = -sign(name) * values, -sign(name) * METRICS[name].ideal
     if name in ZERO_WHERE_INVISIBLE:
         losses = losses[np.count_nonzero(losses == ideal) - 1 :]
         assert len(losses) >= 4
@@ -94,17 +87,24 @@ def test_sides_of_odd_length_are_taken(name):
     image = blur(reference, 1)
     odd, even = (
         compare(name, image[4:bottom, 4:right], reference[4:bottom, 4:right])
-        for bottom, right in ((181, 195), (180, 194))
+        for bottom, right in ((181, 195), (180, 196))
     )
-    # The same face, a little less of it.
+    # The same face, a little more or less of it.
     assert odd == pytest.approx(even, rel=0.1)
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_black_against_white_is_finite_and_bad(name):
-    black, white = np.zeros((176, 192, 3), np.uint8), np.full((176, 192, 3), 255, np.uint8)
-    for image, reference in ((black, white), (white, black)):
-        assert math.isfinite(compare(name, image, reference))
+def test_blank_images_are_finite_and_worse_than_a_blurred_one(name):
+    reference, black = face(176, 192), np.zeros((176, 192, 3), np.uint8)
+    white = black + np.uint8(255)
+    blurred, *blank = (
+        sign(name) * compare(name, image, reference) for image in (blur(reference, 2), black, white)
+    )
+    assert np.isfinite([blurred, *blank]).all()
+    assert max(blank) < blurred
+    # Black against white, too, which some take for equal.
+    assert math.isfinite(compare(name, black, white))
+    assert math.isfinite(compare(name, white, black))
 
 
 def test_images_that_differ_in_size_are_refused_naming_both():

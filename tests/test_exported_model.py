@@ -90,7 +90,7 @@ def test_export_of_an_export_changes_nothing(model) -> None:
         np.testing.assert_array_equal(array, model.coder.to_arrays()[name], err_msg=name)
 
 
-def test_nor_if_the_gains_are_kept_as_float16(model) -> None:
+def test_export_of_an_export_changes_nothing_where_gains_are_kept_as_float16(model) -> None:
     channels = model.config.latent_channels
     config = dataclasses.replace(model.config, quality_knots=SMALL // channels)
     gain = np.random.default_rng(1).normal(3, 1, (config.quality_knots, channels))

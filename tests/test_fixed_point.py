@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from random_convolutions import random_conv, random_input
 
 from diffcomp.coding.checkerboard_coder import ACTIVATION_BITS, LAYER_BITS
 from diffcomp.coding.entropy_parameters import SLOPE
@@ -27,22 +28,6 @@ from diffcomp.coding.fixed_point import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def random_conv(seed: int, side: int, n_in: int, n_out: int, bits: tuple) -> FixedPointConv:
-    """Weights over all of int16, extremes included."""
-    rng = np.random.default_rng(seed)
-    kernel = rng.integers(-(2**15), 2**15, (side, side, n_in, n_out)).astype(np.int16)
-    kernel.flat[:2] = LARGEST, -LARGEST - 1
-    return FixedPointConv(kernel, rng.integers(-(2**40), 2**40, n_out), *bits)
-
-
-def random_input(seed: int, *shape: int) -> np.ndarray:
-    """Activations over all of 24 bits; a third of them are the extremes."""
-    rng = np.random.default_rng(seed)
-    h = rng.integers(-(2**23), 2**23, shape)
-    extremes = rng.choice([-(2**23), 2**23 - 1], shape)
-    return np.where(rng.random(shape) < 1 / 3, extremes, h).astype(np.float64)
 
 
 def oracle(conv: FixedPointConv, h: np.ndarray) -> np.ndarray:
@@ -103,7 +88,7 @@ def test_exact_at_the_bound() -> None:
 PROGRAM = """
 import hashlib, sys
 import numpy as np
-from test_fixed_point import random_conv, random_input
+from random_convolutions import random_conv, random_input
 conv = random_conv(4, 3, 256, 192, (14, 10, 10))
 print(hashlib.sha256(conv(random_input(5, 1, 3, 300, 256)).tobytes()).hexdigest())
 """

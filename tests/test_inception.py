@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 from inception_tensors import images, random_tensor
-from test_published_weights import archive, dict_of, plain, tensor
+from torch_files import archive, dict_of, plain, tensor
 
 from diffcomp.evaluation.metrics import inception_weights
 from diffcomp.evaluation.metrics.inception import inception_features

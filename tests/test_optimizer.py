@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from small_stage import stage
 
-from diffcomp.training.config import StageConfig, TrainConfig
+from diffcomp.training.config import TrainConfig
 from diffcomp.training.optimizer import learning_rate, make_optimizer, multiplier, trainable_part
 
 TRAIN = TrainConfig(
@@ -28,26 +29,6 @@ TRAIN = TrainConfig(
     profile_steps=0,
     keep_best=0,
 )
-
-
-def stage(**changes):
-    base = StageConfig(
-        name="score",
-        objective="decoder",
-        steps=100,
-        batch=2,
-        accumulate=1,
-        crop=64,
-        dists_images=0,
-        learning_rate=0.02,
-        warmup=10,
-        schedule="cosine",
-        final_rate=0.3,
-        stair_steps=20,
-        stair_factor=0.5,
-        multipliers={"a": 1.0},
-    )
-    return dataclasses.replace(base, **changes)
 
 
 def params(*paths):

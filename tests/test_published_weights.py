@@ -1,6 +1,5 @@
-"""PyTorch's files are written here by hand, one operation of the pickle after the other."""
+"""Reading the released weights: what is taken, what is refused, and that nothing is executed."""
 
-import io
 import os
 import pickle
 import zipfile
@@ -8,60 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch_files import (
+    OMIT,
+    ORDERED_DICT,
+    archive,
+    dict_of,
+    name,
+    parameter,
+    plain,
+    tensor,
+    tuple_of,
+)
 
 from diffcomp.files.torch_file import WeightsError
 from diffcomp.published.weights import read_weights
 
 GOLDEN = Path(__file__).parent / "golden" / "cdc"
-OMIT = object()
-
-
-def plain(value):
-    """A pickle of a plain value, to be put within another: no protocol, no memo, no stop."""
-    stream = io.BytesIO()
-    pickler = pickle.Pickler(stream, protocol=2)
-    pickler.fast = True
-    pickler.dump(value)
-    return stream.getvalue()[2:-1]
-
-
-def name(module, attribute):
-    return f"c{module}\n{attribute}\n".encode()
-
-
-def tuple_of(*parts):
-    return b"(" + b"".join(parts) + b"t"
-
-
-def dict_of(entries):
-    return b"}(" + b"".join(plain(key) + value for key, value in entries.items()) + b"u"
-
-
-ORDERED_DICT = name("collections", "OrderedDict") + b")R"
-
-
-def tensor(key, count, *, kind="FloatStorage", offset=0, shape=None, strides=(1,)):
-    location = (plain("storage"), name("torch", kind), plain(key), plain("cpu"), plain(count))
-    arguments = (plain(offset), plain(shape or (count,)), plain(strides), b"\x89", ORDERED_DICT)
-    storage = tuple_of(*location) + b"Q"
-    return name("torch._utils", "_rebuild_tensor_v2") + tuple_of(storage, *arguments) + b"R"
-
-
-def parameter(value):
-    return (
-        name("torch._utils", "_rebuild_parameter") + tuple_of(value, b"\x88", ORDERED_DICT) + b"R"
-    )
-
-
-def archive(path, content, storages=None, byteorder=b"little", compression=zipfile.ZIP_STORED):
-    """`content` is the pickle, `storages` the bytes of each key."""
-    with zipfile.ZipFile(path, "w", compression) as file:
-        file.writestr("tiny/data.pkl", b"\x80\x02" + content + b".")
-        if byteorder is not OMIT:
-            file.writestr("tiny/byteorder", byteorder)
-        for key, data in (storages or {}).items():
-            file.writestr(f"tiny/data/{key}", data)
-    return path
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import math
 
 import jax.numpy as jnp
 import pytest
-from test_optimizer import stage
+from small_stage import stage
 
 from diffcomp.data.input_pipeline import WaitTimer
 from diffcomp.objectives.base import noise_level_terms

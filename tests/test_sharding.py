@@ -1,5 +1,6 @@
 """Meshes of one device and of eight, of one process and of two: the same training on each."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 from child_processes import reserved_address, running
 from jax.sharding import PartitionSpec
+from small_states import state_at
 
 from diffcomp.training import sharding
+from diffcomp.training.checkpoint_reader import Position
 from diffcomp.training.config import MeshConfig
 
 PROGRAM = Path(__file__).parent / "mesh_program.py"
@@ -17,9 +20,7 @@ PROGRAM = Path(__file__).parent / "mesh_program.py"
 
 def trained(folder, data, fsdp, devices, processes=({},)):
     """The results of `mesh_program`, run once with each of the environments beside each other."""
-    # Compiling is most of the time, and half of it are optimisations for speed.
-    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    flags += f" --xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     # No compilation cache: programs that come from it, of several devices on a CPU, may wait for
     # each other for ever in JAX 0.5.
     common = {"XLA_FLAGS": flags, "JAX_ENABLE_COMPILATION_CACHE": "0"}
@@ -102,13 +103,16 @@ def test_a_parameter_is_shared_out_by_the_rule_of_its_path(path, shape, spec):
     assert sharding.parameter_spec(path, shape, fsdp=1) == PartitionSpec()
 
 
-def test_moments_of_the_optimiser_go_with_their_parameters():
-    mesh = sharding.make_mesh(MeshConfig(1, 1))
-    tree = {"step": np.zeros(()), "mu": {"a/kernel": np.zeros((2, 2))}}
-    shardings = sharding.tree_shardings(mesh, tree)
-    assert jax.tree.structure(shardings) == jax.tree.structure(tree)
-    forms = sharding.with_shardings(mesh, tree)
-    assert forms["mu"]["a/kernel"].shape == (2, 2)
+def test_moments_and_averages_go_with_their_parameters():
+    mesh = jax.sharding.AbstractMesh((2, 4), sharding.AXES)
+    state = sharding.with_shardings(mesh, jax.eval_shape(lambda: state_at(Position(0, 3))))
+    assert state.params["a/kernel"].shape == (8, 3)  # 8 is what fsdp divides
+    (moments,) = (part for part in state.optimizer if hasattr(part, "mu"))
+    for tree in (state.params, state.average, moments.mu, moments.nu):
+        assert tree["a/kernel"].sharding.spec == PartitionSpec("fsdp", None)
+        assert tree["a/kernel"].dtype == np.float32
+    for leaf in (state.step, moments.count, state.params["b"], state.params["c"]):
+        assert leaf.sharding.spec == PartitionSpec()
 
 
 def test_what_is_placed_does_not_share_numpys_memory():
@@ -118,10 +122,6 @@ def test_what_is_placed_does_not_share_numpys_memory():
     value += 1
     assert not np.any(placed)
     np.testing.assert_array_equal(sharding.gathered(mesh, placed), np.zeros((64, 64)))
-
-
-def test_one_process_agrees_with_itself():
-    assert sharding.agreed(0.1) == 0.1
 
 
 def test_rows_of_a_batch_must_divide():

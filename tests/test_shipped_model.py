@@ -59,7 +59,7 @@ def test_a_file_is_as_long_as_the_model_expects(coder, face):
         assert abs(bits - estimate) <= 0.01 * estimate + 8 * 32
 
 
-def test_realism_changes_the_picture_and_not_the_bits(coder, face):
+def test_without_realism_the_picture_is_nearer_to_the_original(coder, face):
     data = coder.compress(face, 2)
     exact, natural = (coder.decompress(data, realism=realism) for realism in (0, 1))
     assert exact.shape == natural.shape == face.shape

@@ -66,7 +66,6 @@ def test_fixed_point_costs_less_than_a_five_hundredth_of_the_rate(case):
     integers = model.coder.parameters(z_symbols(model, golden))
     fixed = bits_of_y(model.coder, golden, *(v * 2.0**-PARAMETER_BITS for v in integers))
     floats = bits_of_y(model.coder, golden, golden["mean"], golden["scale"])
-    print("bits", fixed, floats, golden["latent_bits"], golden["hyper_bits"])
     assert abs(fixed / floats - 1) < 0.002
 
 
@@ -77,7 +76,6 @@ def test_streams_are_as_long_as_the_tables_say_and_give_back_y_hat(case):
     y_hat = model.coder.decode(streams, y.shape[:2], 255)
     assert np.abs(y_hat - golden["q_latent"]).max() < 4e-3
     bits = bits_of_y(model.coder, golden, golden["mean"], golden["scale"])
-    print("bytes", len(streams.y_stream), bits / 8, len(streams.z_stream), golden["hyper_bits"] / 8)
     assert abs(8 * len(streams.y_stream) - bits) < 0.002 * bits + 24
     ours = information(
         model.coder.z_tables,
