@@ -147,3 +147,6 @@ if __name__ == "__main__":
         alone(Path(sys.argv[1]))
     else:
         one_of_two(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+        # Waits for the other. At the interpreter's exit JAX would close its connections first, of
+        # which the other, if the machine is busy, may still be reading the last answer.
+        jax.distributed.shutdown()
