@@ -56,6 +56,9 @@ class DecodeSettings:
         """The settings without None: steps and gamma are the model's, the others as said above.
 
         Raises as `checked`.
+
+        >>> DecodeSettings(realism=0.5).filled(DecodeConfig(steps=1, gamma=0.0)).realism
+        0.5
         """
         defaults: dict[str, Any] = {
             "eta": 0.0,

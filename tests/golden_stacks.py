@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import small_model
 
-from diffcomp.architectures.registry import init_params
+from diffcomp.architectures.parameters import init_params
 from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export import exported_model
 from diffcomp.training.checkpoint import Position

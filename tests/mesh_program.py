@@ -65,6 +65,6 @@ if __name__ == "__main__":
     results = run(data, fsdp)
     if jax.process_index() == 0:
         np.savez(out, **results)
-    # Waits for the others. At the interpreter's exit JAX would close its connections first, of which
-    # the others, if the machine is busy, may still be reading the last answer.
+    # Waits for the others. At the interpreter's exit JAX would close its connections first, while
+    # others, if the machine is busy, may still be reading the last answer.
     jax.distributed.shutdown()

@@ -11,7 +11,11 @@ ONE_RATE_CODE = 255  # in files of a model that has no dial
 
 
 def quality_to_code(quality: float) -> int:
-    """The nearest code of a quality; raises ValueError outside [1, 8] and for NaN."""
+    """The nearest code of a quality; raises ValueError outside [1, 8] and for NaN.
+
+    >>> quality_to_code(4.0), code_to_quality(96)
+    (96, 4.0)
+    """
     if not MIN_QUALITY <= quality <= MAX_QUALITY:
         raise ValueError(f"quality is {quality}; it must be in [{MIN_QUALITY:g}, {MAX_QUALITY:g}].")
     return round((quality - MIN_QUALITY) * CODES_PER_UNIT)
