@@ -73,7 +73,7 @@ $(VENV_TFC)/.locked: requirements-tfc.lock
 	echo "Installing $< into $* with $$python (some minutes)"; \
 	"$$python" -m venv --clear $*
 	@$*/bin/python -m pip --disable-pip-version-check install --quiet \
-	  $$(grep -E '^(setuptools|wheel)==' $<)
+	  $$(sed -nE 's,^((setuptools|wheel)==[^ ;]+).*,\1,p' $<)
 	@$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
 	  --no-build-isolation --requirement $<
 	@touch $@
