@@ -56,8 +56,8 @@ class SinglePassCoder(LatentCoder):
 
     def passes(self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int) -> Iterator[Pass]:
         del quality_code
-        mask = np.ones(y_hat.shape[:2], bool)
-        height, width = mask.shape
+        height, width = y_hat.shape[:2]
+        mask = np.ones((height, width), bool)
         mean, scale = self.parameters(z_symbols)
         mean, scale = mean[:height, :width][mask], scale[:height, :width][mask]
         indexes = np.searchsorted(self.scale_thresholds, scale).astype(np.int32)
