@@ -274,6 +274,8 @@ import sys
 import numpy as np
 from diffcomp.coding.cdf_tables import gaussian_tables
 from diffcomp.coding.range_coder import RangeEncoder
+
+pytestmark = pytest.mark.tfc  # in both implementations
 assert not {"jax", "numba", "tensorflow"} & set(sys.modules)
 encoder = RangeEncoder(gaussian_tables(np.ones(1)))
 encoder.encode_channel(np.zeros((3, 1), int))

@@ -15,7 +15,7 @@ from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.coding.cdf_tables import MAX_SYMBOL, gaussian_scales, gaussian_tables
 from diffcomp.coding.range_coder import RangeDecoder, RangeEncoder
 
-pytestmark = pytest.mark.skipif(**TFC_MISSING)
+pytestmark = [pytest.mark.skipif(**TFC_MISSING), pytest.mark.tfc]
 
 ROUNDS, STREAMS = 55, 200  # 11,000 cases
 FLIP, CUT, EXTEND, EMPTY, RANDOM = range(5)
