@@ -23,6 +23,8 @@ from diffcomp.coding.cdf_tables import (
 )
 from diffcomp.coding.range_coder import RangeDecoder, RangeEncoder
 
+pytestmark = pytest.mark.tfc  # in both implementations
+
 SCALES = gaussian_scales(8, 0.11, 40.0)
 TABLES = gaussian_tables(SCALES)
 # Three channels: skewed, even, and one where the escape is the rule.
@@ -274,8 +276,6 @@ import sys
 import numpy as np
 from diffcomp.coding.cdf_tables import gaussian_tables
 from diffcomp.coding.range_coder import RangeEncoder
-
-pytestmark = pytest.mark.tfc  # in both implementations
 assert not {"jax", "numba", "tensorflow"} & set(sys.modules)
 encoder = RangeEncoder(gaussian_tables(np.ones(1)))
 encoder.encode_channel(np.zeros((3, 1), int))

@@ -47,11 +47,18 @@ class _Flow(NamedTuple):
 
 
 def training_parts(config: Config, stage: StageConfig, params: Params) -> list[Part]:
-    """All parts of a step of the stage but the data, in the order in which they run."""
+    """All parts of a step of the stage but the data, in the order in which they run.
+
+    Raises:
+        ValueError: The parts of the configuration's architecture are not known here.
+    """
     chain = _Chain(config, stage, params)
     x = _Flow(jax.ShapeDtypeStruct((stage.batch, stage.crop, stage.crop, 3), jnp.float32))
     one = _Flow(jax.ShapeDtypeStruct((stage.batch,), jnp.float32))
-    PARTS[chain.family.name](chain, config, stage, x, one)
+    name = chain.family.name
+    if name not in PARTS:
+        raise ValueError(f"the architecture is '{name}'; parts are known of {', '.join(PARTS)}")
+    PARTS[name](chain, config, stage, x, one)
     return [*chain.parts, _optimiser(config, stage, params)]
 
 
