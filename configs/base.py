@@ -67,10 +67,14 @@ def loss() -> ConfigDict:
     c.lpips_net = "alex"
     # LPIPS in units of mse (0..255): what one unit of LPIPS is worth.
     c.lpips_scale = 175.0
-    # DISTS likewise, in the stages that use it.
+    # LPIPS by VGG16 and DISTS likewise, in the stages with vgg_images.
+    c.lpips_vgg_scale = 0.0
     c.dists_scale = 150.0
     # What a unit of squared error that repeats in every cell of 16x16 pixels is worth, likewise.
     c.grid_scale = 10.0
+    # What a unit of squared error of the mean colours of 8x8 and of 32x32 pixels is worth,
+    # likewise but at every realism.
+    c.box_scales = (0.0, 0.0)
     # The paper's rho at realism 1: weight of perception against distortion.
     c.rho_max = 0.9
     # Realism of a training image: uniform in this range, then cut off to [0, 1].
@@ -246,8 +250,9 @@ def stage(**changes: Any) -> ConfigDict:
     c.accumulate = 1
     # Side of a crop, pixels; a multiple of 64.
     c.crop = 128
-    # Images of each batch, those of highest realism, whose DISTS counts beside LPIPS (slow).
-    c.dists_images = 0
+    # Images of each batch, those of highest realism, that VGG16 looks at too: DISTS, and LPIPS by
+    # VGG16 where loss.lpips_vgg_scale is not 0 (slow). 0 for the published networks.
+    c.vgg_images = 0
     # Adam's rate.
     c.learning_rate = 1e-3
     # Steps over which it rises from 0.

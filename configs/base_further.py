@@ -39,7 +39,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "smoke":
         base["shrink"](config)
         for stage in config.stages:
-            stage.dists_images = 1
+            stage.vgg_images = 1
     config.lock()
     return config
 
@@ -61,7 +61,7 @@ def stages(base: dict[str, Any]) -> tuple[ConfigDict, ...]:
             name="texture",
             objective="decoder",
             steps=2_400,
-            dists_images=3,
+            vgg_images=3,
             learning_rate=4e-4,
             warmup=50,
             final_rate=0.03,
@@ -70,7 +70,7 @@ def stages(base: dict[str, Any]) -> tuple[ConfigDict, ...]:
         stage(
             name="further",
             steps=2_700,
-            dists_images=3,
+            vgg_images=3,
             learning_rate=3e-4,
             warmup=100,
             final_rate=0.35,
@@ -81,7 +81,7 @@ def stages(base: dict[str, Any]) -> tuple[ConfigDict, ...]:
             steps=1_200,
             batch=4,
             crop=192,
-            dists_images=2,
+            vgg_images=2,
             learning_rate=1e-4,
             warmup=50,
             final_rate=0.03,

@@ -13,7 +13,7 @@ def stage(**changes):
         batch=2,
         accumulate=1,
         crop=64,
-        dists_images=0,
+        vgg_images=0,
         learning_rate=0.02,
         warmup=10,
         schedule="cosine",

@@ -274,7 +274,7 @@ def test_dists_counts_for_the_most_realistic_images(params):
         return decoder_objective(objective_of(**changes), params, x, c)
 
     without, _ = run()
-    loss, terms = run(dists_weights=load_dists(), dists_images=1)
+    loss, terms = run(dists_weights=load_dists(), vgg_images=1)
     assert 0 < float(terms["dists_x0"]) < 1
     share = (1 - LOSS.base_weight) * LOSS.rho_max * LOSS.dists_scale * float(terms["dists_x0"])
     weight = float(lmbda(LOSS, jnp.float32(3.0)))

@@ -24,6 +24,7 @@ class Architecture(abc.ABC):
 
     name: ClassVar[str]
     one_rate: ClassVar[bool]  # whether a set of weights has one rate, and no realism knob
+    vgg_losses: ClassVar[bool]  # whether its losses can ask VGG16, about `vgg_images` of a batch
 
     # The coding part: its class; prefixes of the parameters that it is derived from; starts of the
     # paths of which only the integers are kept.

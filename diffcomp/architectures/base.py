@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class BaseArchitecture(Architecture):
     name = ModelConfig.ARCHITECTURE
     one_rate = False
+    vgg_losses = True
     coder = CheckerboardCoder
     coded = parts.CODED
     coded_layers = (parts.CODED_LAYERS,)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class PublishedArchitecture(Architecture):
     name = CdcConfig.ARCHITECTURE
     one_rate = True
+    vgg_losses = False
     coder = SinglePassCoder
     coded = parts.CODED
     coded_layers = ()

@@ -5,9 +5,10 @@
 (paper, section 3.3, with the base reconstruction's error added). bpp counts bits per pixel of y and
 z; mse is on the scale 0..255, averaged over pixels and channels; rho = rho_max * r, r the realism
 knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse; w_t is the signal-to-noise
-ratio of x_t, cut off to `snr_weights`. A stage may add rho `dists_scale` dists(x_0) to its LPIPS
-for some images of each batch: VGG16 is too slow for all of them. rho `grid_scale` grid_error(x_0)
-is always added.
+ratio of x_t, cut off to `snr_weights`. A stage may add rho `dists_scale` dists(x_0) and rho
+`lpips_vgg_scale` lpips_vgg(x_0) to its LPIPS for some images of each batch: VGG16 is too slow for
+all of them. Always added are rho `grid_scale` grid_error(x_0), and, whatever the realism,
+box_error of base and x_0 with `box_scales`.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from jax import Array
 
 from diffcomp.coding.quality import MAX_QUALITY, MIN_QUALITY, normalized_quality
 from diffcomp.diffusion.noise_schedule import add_noise, alpha_bar_cosine, snr
+from diffcomp.distances.box_error import box_error
 from diffcomp.distances.dists import dists
 from diffcomp.distances.grid_error import grid_error
 from diffcomp.distances.lpips import lpips
@@ -172,12 +174,27 @@ def _decoder_terms(
     score = (1 - rho) * weight * mse_x0
     score += rho * (loss.lpips_scale * perception + loss.grid_scale * grid)
     terms = {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception, "grid_x0": grid}
-    if objective.dists_images:
-        top = jnp.argsort(-c.realism)[: objective.dists_images]
-        terms["dists_x0"] = dists(objective.dists_weights, x[top], x0[top])
-        score = score.at[top].add(rho[top] * loss.dists_scale * terms["dists_x0"])
+    box_base, box = (box_error(x, x_hat, loss.box_scales) for x_hat in (context.base, x0))
+    terms |= {"box_base": box_base, "box_x0": box}
+    if objective.vgg_images:
+        top = jnp.argsort(-c.realism)[: objective.vgg_images]
+        by_vgg, vgg_terms = _vgg_terms(objective, x[top], x0[top])
+        score = score.at[top].add(rho[top] * by_vgg)
+        terms |= vgg_terms
+    mse_base, score = mse_base + box_base, score + box
     distortion = loss.base_weight * mse_base + (1 - loss.base_weight) * score
     return distortion, terms | noise_level_terms(mse_x0, c.t)
+
+
+def _vgg_terms(objective: Objective, x: Array, x0: Array) -> tuple[Array, Metrics]:
+    """What VGG16 finds wrong with the x_0 estimates, weighted [B], and its parts."""
+    loss = objective.loss
+    terms = {"dists_x0": dists(objective.dists_weights, x, x0)}
+    total = loss.dists_scale * terms["dists_x0"]
+    if loss.lpips_vgg_scale:
+        terms["lpips_vgg_x0"] = lpips(objective.lpips_vgg_weights, x, x0)
+        total += loss.lpips_vgg_scale * terms["lpips_vgg_x0"]
+    return total, terms
 
 
 def _balanced(loss: LossConfig, c: Conditions, values: Array, terms: Metrics) -> Loss:

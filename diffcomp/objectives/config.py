@@ -11,8 +11,10 @@ class LossConfig:
     lmbda_high: float
     lpips_net: str
     lpips_scale: float
+    lpips_vgg_scale: float
     dists_scale: float
     grid_scale: float
+    box_scales: tuple[float, float]
     rho_max: float
     realism_range: tuple[float, float]
     start_share: float

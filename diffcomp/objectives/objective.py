@@ -31,8 +31,9 @@ class Objective(NamedTuple):
     float32: tuple[str, ...]  # prefixes of parameters that keep their type
     compute_dtype: str = "float32"
     lpips_weights: LpipsWeights | None = None
+    lpips_vgg_weights: LpipsWeights | None = None
     dists_weights: DistsWeights | None = None
-    dists_images: int = 0  # of a batch, those of highest realism, whose DISTS counts
+    vgg_images: int = 0  # of a batch, those of highest realism, that VGG16 looks at
 
     def bind(self, params: Params) -> Any:
         """The network with these parameters: its methods can be called as they are.

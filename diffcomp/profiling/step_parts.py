@@ -87,8 +87,8 @@ def _base_parts(chain: "_Chain", config: Config, stage: StageConfig, x: _Flow, o
     x0 = chain.add("score network", chain.family.score, _denoise, x, one, one, context, one, one)
     lpips_weights = _Flow(load_lpips(config.loss.lpips_net))
     chain.add("losses", (), _all_errors, x, base, x0, lpips_weights)
-    if stage.dists_images:
-        errors = functools.partial(_dists_of_some, stage.dists_images)
+    if stage.vgg_images:
+        errors = functools.partial(_dists_of_some, stage.vgg_images)
         chain.add("losses: DISTS", (), errors, x, x0, _Flow(load_dists()))
 
 

@@ -22,7 +22,7 @@ class StageConfig:
     batch: int
     accumulate: int
     crop: int
-    dists_images: int
+    vgg_images: int
     learning_rate: float
     warmup: int
     schedule: str
@@ -136,8 +136,13 @@ class Config:
             )
         if architecture.perceptual(stage.objective, self.loss):
             check_net(self.loss.lpips_net)
-        if not 0 <= stage.dists_images <= stage.batch:
+        if stage.vgg_images and not architecture.vgg_losses:
             raise ValueError(
-                f"stage {stage.name!r} has dists_images {stage.dists_images}; it must be from 0 to"
+                f"stage {stage.name!r} has vgg_images {stage.vgg_images}; for architecture"
+                f" {architecture.name!r} it must be 0."
+            )
+        if not 0 <= stage.vgg_images <= stage.batch:
+            raise ValueError(
+                f"stage {stage.name!r} has vgg_images {stage.vgg_images}; it must be from 0 to"
                 f" its batch, {stage.batch}."
             )

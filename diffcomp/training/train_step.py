@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 class PerceptualWeights(NamedTuple):
     lpips: LpipsWeights | None
+    lpips_vgg: LpipsWeights | None
     dists: DistsWeights | None
 
 
@@ -56,8 +57,9 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
             float32=architecture.float32,
             compute_dtype=config.train.compute_dtype,
             lpips_weights=weights.lpips,
+            lpips_vgg_weights=weights.lpips_vgg,
             dists_weights=weights.dists,
-            dists_images=stage.dists_images,
+            vgg_images=stage.vgg_images,
         )
         trainable = trainable_part(stage, state.params)
         key = jax.random.fold_in(stage_key, state.step)
@@ -96,9 +98,12 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
 def _perceptual_weights(config: Config, stage: StageConfig, mesh: Mesh) -> PerceptualWeights:
     """Those that the stage's loss needs, on every device."""
     if not architecture_of(config.model).perceptual(stage.objective, config.loss):
-        return PerceptualWeights(None, None)
+        return PerceptualWeights(None, None, None)
+    loss, by_vgg = config.loss, stage.vgg_images > 0
     weights = PerceptualWeights(
-        lpips=load_lpips(config.loss.lpips_net), dists=load_dists() if stage.dists_images else None
+        lpips=load_lpips(loss.lpips_net),
+        lpips_vgg=load_lpips("vgg") if by_vgg and loss.lpips_vgg_scale else None,
+        dists=load_dists() if by_vgg else None,
     )
     whole = sharding.replicated(mesh)
     return jax.tree.map(
