@@ -5,10 +5,11 @@ Errors are one line and exit code 1.
 
 import argparse
 import contextlib
+import functools
 import logging
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from diffcomp import __version__
@@ -19,8 +20,12 @@ from diffcomp.decode_settings import COMPUTE_DTYPES, DecodeSettings
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
 from diffcomp.files import atomic_file, color_conversion, image_file
 from diffcomp.files.atomic_file import FileError
+from diffcomp.files.file_jobs import FileJob, plan_jobs
 
 log = logging.getLogger(__name__)
+
+# What a command may end with, as one line; anything else is a fault of the program.
+FAILURES = (FileError, BitstreamError, ValueError, OSError, ImportError, MemoryError)
 
 SUFFIX = ".dfc"
 LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
@@ -36,9 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger("diffcomp").setLevel(logging.INFO)
     try:
         args.run(args)
-    except (FileError, BitstreamError, ValueError, OSError, ImportError, MemoryError) as error:
-        reason = "not enough memory for this image" if isinstance(error, MemoryError) else error
-        print(f"diffcomp: {reason}", file=sys.stderr)
+    except FAILURES as error:
+        _print_error(error)
         return 1
     except KeyboardInterrupt:
         print("diffcomp: interrupted", file=sys.stderr)
@@ -47,40 +51,83 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def compress(args: argparse.Namespace) -> None:
-    """Image file -> .dfc file."""
-    output = Path(args.output or Path(args.input).with_suffix(SUFFIX))
-    atomic_file.check_target(output, args.force)
+    """Image files -> .dfc files."""
+    jobs = plan_jobs(
+        args.paths, SUFFIX, lambda last: last.suffix.lower() == SUFFIX, args.output_dir
+    )
     background = color_conversion.parse_color(args.background) if args.background else None
-    image = image_file.read_image(args.input, background)
-    log.info("%s is read", args.input)
+    _run_jobs(args, jobs, functools.partial(_compress_file, args, background))
+
+
+def _compress_file(
+    args: argparse.Namespace, background: tuple[int, int, int] | None, job: FileJob
+) -> None:
+    image = image_file.read_image(job.input, background)
+    log.info("%s is read", job.input)
     for note in image.notes:
-        _say(args, f"{args.input}: {note}")
+        _say(args, f"{job.input}: {note}")
     height, width = image.pixels.shape[:2]
     with _progress(args, f"compressing {width} x {height}"):
-        data = _codec(args).compress(image.pixels, args.quality)
-    atomic_file.write_bytes(output, data, args.force)
-    log.info("%s is written", output)
+        data = _codec(args.model).compress(image.pixels, args.quality)
+    atomic_file.write_bytes(job.output, data, args.force)
+    log.info("%s is written", job.output)
     bpp = 8 * len(data) / (width * height)
-    _say(args, f"{output}: {len(data)} bytes, {bpp:.3f} bpp")
+    _say(args, f"{job.output}: {len(data)} bytes, {bpp:.3f} bpp")
 
 
 def decompress(args: argparse.Namespace) -> None:
-    """.dfc file -> image file."""
-    output = Path(args.output or Path(args.input).with_suffix(".png"))
-    atomic_file.check_target(output, args.force)
-    image_file.image_format(output)
-    data = atomic_file.read_bytes(args.input, LARGEST_FILE)
-    with _named(args.input):
+    """.dfc files -> image files."""
+    jobs = plan_jobs(
+        args.paths, ".png", lambda last: last.suffix.lower() != SUFFIX, args.output_dir
+    )
+    for job in jobs:
+        image_file.image_format(job.output)
+    settings = DecodeSettings(
+        args.steps, args.gamma, args.eta, args.realism, args.seed, args.compute_dtype
+    )
+    settings.checked()
+    _run_jobs(args, jobs, functools.partial(_decompress_file, args, settings))
+
+
+def _decompress_file(args: argparse.Namespace, settings: DecodeSettings, job: FileJob) -> None:
+    data = atomic_file.read_bytes(job.input, LARGEST_FILE)
+    with _named(job.input):
         info = file_info(data)
-        settings = DecodeSettings(
-            args.steps, args.gamma, args.eta, args.realism, args.seed, args.compute_dtype
-        )
-        settings.checked()
         with _progress(args, f"decompressing {info.width} x {info.height}"):
-            pixels = _codec(args).decode(data, settings)
-    image_file.write_image(output, pixels, args.force)
-    log.info("%s is written", output)
-    _say(args, f"{output}: {info.width} x {info.height}")
+            pixels = _codec(args.model).decode(data, settings)
+    image_file.write_image(job.output, pixels, args.force)
+    log.info("%s is written", job.output)
+    _say(args, f"{job.output}: {info.width} x {info.height}")
+
+
+def _is_coded(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX
+
+
+def _run_jobs(
+    args: argparse.Namespace, jobs: list[FileJob], run: Callable[[FileJob], None]
+) -> None:
+    """Each job in turn; the first that fails ends the command, unless --keep-going."""
+    if args.output_dir:
+        with atomic_file.errors_name(args.output_dir):
+            Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+    if not args.keep_going:
+        for job in jobs:
+            with atomic_file.errors_name(job.input):
+                job.input.stat()
+            atomic_file.check_target(job.output, args.force)
+    failed = 0
+    for job in jobs:
+        try:
+            atomic_file.check_target(job.output, args.force)
+            run(job)
+        except FAILURES as error:
+            if not args.keep_going:
+                raise
+            failed += 1
+            _print_error(error)
+    if failed:
+        raise FileError(f"{failed} of {len(jobs)} files failed")
 
 
 def info(args: argparse.Namespace) -> None:
@@ -136,8 +183,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = _command(commands, "compress", compress, "image -> .dfc")
-    command.add_argument("input", help="any image that Pillow opens")
-    command.add_argument("output", nargs="?", help="default: the input's name with .dfc")
+    text = "images that Pillow opens; the last of two is the output if it ends in .dfc"
+    command.add_argument("paths", nargs="+", metavar="FILE", help=text)
     command.add_argument(
         "--quality",
         type=float,
@@ -150,8 +197,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(command)
 
     command = _command(commands, "decompress", decompress, ".dfc -> image")
-    command.add_argument("input", help="a .dfc file")
-    command.add_argument("output", nargs="?", help="default: the input's name with .png")
+    text = ".dfc files; the last of two is the output if it ends otherwise"
+    command.add_argument("paths", nargs="+", metavar="FILE", help=text)
     command.add_argument("--steps", type=int, metavar="N", help="calls of the score network")
     command.add_argument("--gamma", type=float, metavar="G", help="starting noise, 0 to 1")
     command.add_argument("--eta", type=float, metavar="E", help="noise in each step, 0 to 1")
@@ -197,6 +244,14 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         help=f"shipped model or folder of an exported one (default: {DEFAULT_MODEL})",
     )
     command.add_argument("--force", action="store_true", help="overwrite an existing output")
+    command.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        help="folder of the outputs, made if missing (default: beside each input)",
+    )
+    command.add_argument(
+        "--keep-going", action="store_true", help="go on after a file that fails; exit code 1"
+    )
     _add_quiet(command)
     _add_verbose(command)
 
@@ -209,12 +264,18 @@ def _add_verbose(command: argparse.ArgumentParser) -> None:
     command.add_argument("--verbose", action="store_true", help="say what takes how long")
 
 
-def _codec(args: argparse.Namespace):  # noqa: ANN202
+@functools.cache
+def _codec(model: str):  # noqa: ANN202
     # Imported late: --help, wrong usage and unreadable input answer without waiting for JAX.
     from diffcomp import codec
 
     log.info("JAX is imported")
-    return codec.load(args.model)
+    return codec.load(model)
+
+
+def _print_error(error: BaseException) -> None:
+    reason = "not enough memory for this image" if isinstance(error, MemoryError) else error
+    print(f"diffcomp: {reason}", file=sys.stderr)
 
 
 def _say(args: argparse.Namespace, text: str) -> None:
@@ -235,7 +296,7 @@ def _progress(args: argparse.Namespace, text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
+def _named(path: str | Path) -> Iterator[None]:
     """Puts the file's name before what is wrong with it."""
     try:
         yield
