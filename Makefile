@@ -14,7 +14,7 @@ $(VENV_TFC)/.installed $(VENV_TFC)/.locked: LAST := 12
 PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(LAST)))
 PYTEST := -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo test test-tfc lint typecheck format venv clean
+.PHONY: help demo test test-all test-tfc lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -23,7 +23,10 @@ help: ## List the targets.
 demo: $(VENV)/.installed ## Compress and restore a photograph with the shipped models.
 	$(BIN)/python -m diffcomp.demo $(ARGS)
 
-test: $(VENV)/.installed ## Run the tests on today's releases.
+test: $(VENV)/.installed ## Run the tests on today's releases, but for the slow ones.
+	$(BIN)/python $(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.installed ## Run all of them.
 	$(BIN)/python $(PYTEST) $(ARGS)
 
 test-tfc: $(VENV_TFC)/.installed ## Run those that need TensorFlow or the oldest JAX.

@@ -247,7 +247,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--output-dir",
         metavar="DIR",
-        help="folder of the outputs, made if missing (default: beside each input)",
+        help="folder of the outputs (default: beside each input)",
     )
     command.add_argument(
         "--keep-going", action="store_true", help="go on after a file that fails; exit code 1"

@@ -46,7 +46,14 @@ def assert_same_training(found, expected):
             np.testing.assert_allclose(found[path], value, atol=1e-5, rtol=1e-5, err_msg=path)
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (4, 2), (-1, 8)])
+@pytest.mark.parametrize(
+    ("data", "fsdp"),
+    [
+        (4, 2),
+        pytest.param(8, 1, marks=pytest.mark.slow),
+        pytest.param(-1, 8, marks=pytest.mark.slow),
+    ],
+)
 def test_eight_devices_train_like_one(one_device, tmp_path, data, fsdp):
     found = trained(tmp_path, data, fsdp, devices=8)
     assert_same_training(found, one_device)

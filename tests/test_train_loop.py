@@ -252,7 +252,9 @@ def test_the_programs_train_and_export_a_model_that_compresses(photos, photo, tm
     assert error < 0.5 * image.astype(float).var()
 
 
-@pytest.mark.parametrize("name", ["kodak_lambda", "kodak_lambda_epsilon"])
+@pytest.mark.parametrize(
+    "name", ["kodak_lambda", pytest.param("kodak_lambda_epsilon", marks=pytest.mark.slow)]
+)
 def test_the_published_models_smoke_variant_takes_two_steps(name, photos, tmp_path):
     """One step in the warm-up, one after it; then real files of the validation image."""
     get_config = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]
