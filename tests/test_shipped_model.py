@@ -26,7 +26,18 @@ def test_the_model_is_small_and_described(coder):
     folder = MODELS / DEFAULT_MODEL
     assert sum(file.stat().st_size for file in folder.iterdir()) <= LARGEST
     assert (folder / "README.md").read_text().startswith("# ")
-    assert model_names() == {coder.model.coder.fingerprint: DEFAULT_MODEL}
+    assert model_names()[coder.model.coder.fingerprint] == DEFAULT_MODEL
+
+
+def test_every_shipped_model_is_small_and_described_and_reads_its_files(face):
+    folders = [path.parent for path in MODELS.glob("*/model.json")]
+    assert len(model_names()) == len(folders) >= 1  # each has a fingerprint of its own
+    for folder in folders:
+        assert sum(file.stat().st_size for file in folder.iterdir()) <= LARGEST
+        assert (folder / "README.md").read_text().startswith(f"# Model `{folder.name}`\n")
+        each = diffcomp.load(folder.name)
+        assert each.model.name == folder.name
+        assert psnr(each.decompress(each.compress(face, 6)), face) > 25
 
 
 def test_more_quality_costs_more_and_gives_more(coder, face):
