@@ -285,4 +285,5 @@ def shrink(config: ConfigDict) -> None:
     config.train.validate_every = 2
     config.validation.update(images=2, side=64, qualities=(2.0, 6.0), steps=1, panels=1)
     for stage in config.stages:
-        stage.update(steps=2, batch=2, crop=64, warmup=1)
+        images = min(stage.vgg_images, 1)
+        stage.update(steps=2, batch=2, crop=64, warmup=1, vgg_images=images)

@@ -38,22 +38,24 @@ def get_config(variant: str = "") -> ConfigDict:
     config.stages = stages(base)
     if variant == "smoke":
         base["shrink"](config)
-        for stage in config.stages:
-            stage.vgg_images = 1
     config.lock()
     return config
 
 
+def joint_multipliers(base: dict[str, Any]) -> dict[str, float]:
+    """Of stages that train everything but the linear path; `base` has the names of base.py."""
+    return (
+        dict.fromkeys(parts.SCORE + parts.GAIN, 1.0)
+        | dict.fromkeys(parts.CONTEXT + parts.ENCODER, 0.5)
+        # The ends of two branches are in pixels: there Adam's full step would be a grey level.
+        | dict.fromkeys(("context_decoder/residual/head", "hyperprior/analysis/residual/head"), 0.1)
+        | dict.fromkeys(base["CODING"], 0.3)
+    )
+
+
 def stages(base: dict[str, Any]) -> tuple[ConfigDict, ...]:
     """`base` has the names of base.py."""
-    everything = dict(
-        objective="joint",
-        # The ends of two branches are in pixels: there Adam's full step would be a grey level.
-        multipliers=dict.fromkeys(parts.SCORE + parts.GAIN, 1.0)
-        | dict.fromkeys(parts.CONTEXT + parts.ENCODER, 0.5)
-        | dict.fromkeys(("context_decoder/residual/head", "hyperprior/analysis/residual/head"), 0.1)
-        | dict.fromkeys(base["CODING"], 0.3),
-    )
+    everything = dict(objective="joint", multipliers=joint_multipliers(base))
     stage = base["stage"]
     return (
         # The score network alone, with DISTS.

@@ -52,9 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compress(args: argparse.Namespace) -> None:
     """Image files -> .dfc files."""
-    jobs = plan_jobs(
-        args.paths, SUFFIX, lambda last: last.suffix.lower() == SUFFIX, args.output_dir
-    )
+    jobs = plan_jobs(args.paths, SUFFIX, _is_coded, args.output_dir)
     background = color_conversion.parse_color(args.background) if args.background else None
     _run_jobs(args, jobs, functools.partial(_compress_file, args, background))
 
@@ -77,9 +75,7 @@ def _compress_file(
 
 def decompress(args: argparse.Namespace) -> None:
     """.dfc files -> image files."""
-    jobs = plan_jobs(
-        args.paths, ".png", lambda last: last.suffix.lower() != SUFFIX, args.output_dir
-    )
+    jobs = plan_jobs(args.paths, ".png", lambda last: not _is_coded(last), args.output_dir)
     for job in jobs:
         image_file.image_format(job.output)
     settings = DecodeSettings(

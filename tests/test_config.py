@@ -145,3 +145,11 @@ def test_what_a_late_stage_cannot_run_is_refused_at_the_start(where, field, valu
         (values.stages[where] if isinstance(where, int) else values[where])[field] = value
     with pytest.raises(ValueError, match=message):
         from_mapping(Config, values)
+
+
+def test_the_published_networks_take_no_vgg_images() -> None:
+    values = runpy.run_path(str(BASE.with_name("kodak_lambda.py")))["get_config"]()
+    with values.unlocked():
+        values.stages[-1].vgg_images = 1
+    with pytest.raises(ValueError, match="has vgg_images 1; for architecture 'cdc' it must be 0"):
+        from_mapping(Config, values)

@@ -263,6 +263,23 @@ def test_the_grid_error_counts_in_the_score(params):
     assert float(with_it - without) == pytest.approx(balance * weight * share, rel=1e-2)
 
 
+@pytest.mark.parametrize("realism", [0.0, 1.0])
+def test_the_error_of_areas_counts_at_every_realism(params, realism):
+    x, c = image(), conditions(realism=realism)
+
+    def run(scales):
+        loss = dataclasses.replace(LOSS, box_scales=scales)
+        return decoder_objective(objective_of(loss), params, x, c)
+
+    (without, _), (with_it, terms) = run((0.0, 0.0)), run((200.0, 800.0))
+    base, x0 = float(terms["box_base"]), float(terms["box_x0"])
+    assert base > 0 and x0 > 0 and base != x0
+    weight = float(lmbda(LOSS, jnp.float32(3.0)))
+    balance = ((LOSS.lmbda_low * LOSS.lmbda_high) ** 0.5 / weight) ** LOSS.balance
+    share = LOSS.base_weight * base + (1 - LOSS.base_weight) * x0
+    assert float(with_it - without) == pytest.approx(balance * weight * share, rel=1e-2)
+
+
 def test_dists_counts_for_the_most_realistic_images(params):
     """Two images: only the second, of realism 1, gets rho * scale * (1 - base_weight) of it."""
     x = jnp.concatenate([image(0), image(1)])
@@ -281,3 +298,24 @@ def test_dists_counts_for_the_most_realistic_images(params):
     middle = (LOSS.lmbda_low * LOSS.lmbda_high) ** 0.5
     balance = (middle / weight) ** LOSS.balance
     assert float(loss - without) == pytest.approx(balance * weight * share / 2, rel=1e-3)
+
+
+def test_lpips_by_vgg_counts_beside_dists_where_it_has_a_scale(params):
+    x, c = image(), conditions(realism=1.0, seed=2)
+    vgg = load_lpips("vgg")
+
+    def run(scale):
+        loss = dataclasses.replace(LOSS, lpips_vgg_scale=scale)
+        objective = objective_of(
+            loss, dists_weights=load_dists(), lpips_vgg_weights=vgg, vgg_images=1
+        )
+        return decoder_objective(objective, params, x, c)
+
+    (without, less), (with_it, terms) = run(0.0), run(300.0)
+    assert "lpips_vgg_x0" not in less
+    distance = float(terms["lpips_vgg_x0"])
+    assert 0 < distance < 1
+    share = (1 - LOSS.base_weight) * LOSS.rho_max * 300.0 * distance
+    weight = float(lmbda(LOSS, jnp.float32(3.0)))
+    balance = ((LOSS.lmbda_low * LOSS.lmbda_high) ** 0.5 / weight) ** LOSS.balance
+    assert float(with_it - without) == pytest.approx(balance * weight * share, rel=1e-3)

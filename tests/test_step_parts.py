@@ -98,3 +98,10 @@ def test_losses_are_those_of_the_step_with_dists_too():
     config = smoke("base_further.py")
     parts = training_parts(config, config.stages[-1], param_shapes(config.model))
     assert [part.name for part in parts] == [*ALL[:-1], "losses: DISTS", ALL[-1]]
+
+
+def test_losses_are_those_of_the_step_with_lpips_by_vgg_too():
+    config = smoke("base_areas.py")
+    parts = training_parts(config, config.stages[-1], param_shapes(config.model))
+    more = ["losses: DISTS", "losses: LPIPS by VGG16"]
+    assert [part.name for part in parts] == [*ALL[:-1], *more, ALL[-1]]

@@ -16,6 +16,7 @@ import optax
 from jax import Array
 
 from diffcomp.architectures.registry import architecture_of
+from diffcomp.distances.box_error import box_error
 from diffcomp.distances.dists import DistsWeights, dists, load_dists
 from diffcomp.distances.grid_error import grid_error
 from diffcomp.distances.lpips import lpips
@@ -90,6 +91,9 @@ def _base_parts(chain: "_Chain", config: Config, stage: StageConfig, x: _Flow, o
     if stage.vgg_images:
         errors = functools.partial(_dists_of_some, stage.vgg_images)
         chain.add("losses: DISTS", (), errors, x, x0, _Flow(load_dists()))
+        if config.loss.lpips_vgg_scale:
+            errors = functools.partial(_lpips_of_some, stage.vgg_images)
+            chain.add("losses: LPIPS by VGG16", (), errors, x, x0, _Flow(load_lpips("vgg")))
 
 
 def _published_parts(
@@ -235,12 +239,19 @@ def _squared_error(model: Any, x: Array, x_hat: Array) -> Array:
 
 def _all_errors(model: Any, x: Array, base: Array, x0: Array, weights: LpipsWeights) -> Array:
     del model
-    return mse_255(x, base) + mse_255(x, x0) + lpips(weights, x, x0) + grid_error(x, x0)
+    boxes = box_error(x, base, (1.0, 1.0)) + box_error(x, x0, (1.0, 1.0))
+    pixels = mse_255(x, base) + mse_255(x, x0) + boxes
+    return pixels + lpips(weights, x, x0) + grid_error(x, x0)
 
 
 def _dists_of_some(count: int, model: Any, x: Array, x0: Array, weights: DistsWeights) -> Array:
     del model
     return dists(weights, x[:count], x0[:count])
+
+
+def _lpips_of_some(count: int, model: Any, x: Array, x0: Array, weights: LpipsWeights) -> Array:
+    del model
+    return lpips(weights, x[:count], x0[:count])
 
 
 def _published_errors(
