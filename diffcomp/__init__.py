@@ -11,7 +11,7 @@ After Yang and Mandt, "Lossy Image Compression with Conditional Diffusion Models
 Where to read, from a photograph to its file and back:
 
     stage                                      file
-    command line, image files                  cli.py, files/image_file.py
+    command line, image files                  commands/compress.py, files/image_file.py
     compress and decompress, step by step      codec.py
     networks, compiled                         codec_programs.py
     symbols and table indexes, in integers     coding/latent_coder.py
@@ -34,6 +34,7 @@ import from which:
     training/      the loop, the sharded step, checkpoints, validation
     profiling/     where time goes
     evaluation/    models and other codecs, measured: tables, plots, report
+    commands/      the sub-commands of `diffcomp`
 
 Names used everywhere:
 

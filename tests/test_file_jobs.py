@@ -8,14 +8,15 @@ import pytest
 from PIL import Image
 
 from diffcomp import cli
+from diffcomp.commands.compress import DIRECTION
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.file_jobs import FileJob, plan_jobs
 
 MODEL = ("--model", str(Path(__file__).parent / "golden" / "tiny_model"))
 
 
-def plan(*paths, output_dir=None):
-    return plan_jobs(paths, ".dfc", lambda last: last.suffix == ".dfc", output_dir)
+def plan(*paths, **options):
+    return plan_jobs(paths, DIRECTION, **options).jobs
 
 
 @pytest.fixture
@@ -36,6 +37,9 @@ def contents(folder):
     [
         (["a.png"], [("a.png", "a.dfc")]),
         (["a.png", "x.dfc"], [("a.png", "x.dfc")]),
+        (["a.png", "-"], [("a.png", "-")]),
+        (["-", "x.dfc"], [("-", "x.dfc")]),
+        (["-"], [("-", "-")]),
         (["a.png", "b.png"], [("a.png", "a.dfc"), ("b.png", "b.dfc")]),
         (["a.png", "b.jpg", "c.d.webp"], [("a.png", "a.dfc"), ("b.jpg", "b.dfc"),
                                           ("c.d.webp", "c.d.dfc")]),

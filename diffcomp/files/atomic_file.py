@@ -4,6 +4,7 @@ Every failure is a FileError of one line that names the file, fit to be shown to
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,19 @@ class FileError(ValueError):
 def read_bytes(path: str | os.PathLike, limit: int) -> bytes:
     """Returns the content of a file; raises FileError if unreadable or over `limit` bytes."""
     with errors_name(path), open(path, "rb") as file:
-        data = file.read(limit + 1)
-        if len(data) > limit:
-            raise FileError(f"is longer than the limit of {limit} bytes")
+        return _read(file, limit)
+
+
+def read_standard_input(limit: int) -> bytes:
+    """Returns what comes in, to its end; raises FileError as `read_bytes`, named "-"."""
+    with errors_name("-"):
+        return _read(sys.stdin.buffer, limit)
+
+
+def _read(file: BinaryIO, limit: int) -> bytes:
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise FileError(f"is longer than the limit of {limit} bytes")
     return data
 
 

@@ -8,6 +8,7 @@ Not applied: PNG gAMA, cHRM and cICP chunks, AVIF colour descriptions other than
 and the EXIF colour space tag. Such pictures are read as if they were sRGB.
 """
 
+import io
 import os
 import threading
 import warnings
@@ -37,6 +38,13 @@ _WRITERS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
 }
+
+WRITE_SUFFIXES = tuple(_WRITERS)
+# Of files that are taken from a folder. Every picture that Pillow opens can be named on its own.
+READ_SUFFIXES = frozenset(
+    {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
+     ".jxl", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
+)  # fmt: skip
 
 _MODE_NOTES = {
     "1": "black and white converted to RGB",
@@ -103,10 +111,12 @@ def read_image(
         return _read(file, background)
 
 
-def decode_image(file: BinaryIO, name: str) -> LoadedImage:
+def decode_image(
+    file: BinaryIO, name: str, background: tuple[int, int, int] | None = None
+) -> LoadedImage:
     """Like `read_image`, from an open file that can be sought; errors call the picture `name`."""
     with errors_name(name, ImageError):
-        return _read(file, background=None)
+        return _read(file, background)
 
 
 def write_image(path: str | os.PathLike, pixels: np.ndarray, overwrite: bool = False) -> None:
@@ -125,15 +135,26 @@ def write_image(path: str | os.PathLike, pixels: np.ndarray, overwrite: bool = F
       FileError: as `atomic_write`.
       ValueError: `pixels` has another shape or dtype.
     """
-    name, options = _WRITERS[image_format(path)]
+    extension = image_format(path)
+    with atomic_write(path, overwrite) as file:
+        _write(file, pixels, extension)
+
+
+def encode_image(pixels: np.ndarray, extension: str) -> bytes:
+    """The bytes of a picture, in the format of an extension such as ".png"; see `write_image`."""
+    file = io.BytesIO()
+    _write(file, pixels, image_format(f"picture{extension}"))
+    return file.getvalue()
+
+
+def _write(file: BinaryIO, pixels: np.ndarray, extension: str) -> None:
+    name, options = _WRITERS[extension]
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; they must be uint8 [H, W, 3].")
-    image = Image.fromarray(pixels)
-    with atomic_write(path, overwrite) as file:
-        try:
-            image.save(file, name, **options)
-        except (OSError, ValueError) as error:
-            raise ImageError(f"cannot be written as {name}: {error}") from error
+    try:
+        Image.fromarray(pixels).save(file, name, **options)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot be written as {name}: {error}") from error
 
 
 def image_format(path: str | os.PathLike) -> str:

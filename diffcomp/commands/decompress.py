@@ -1,0 +1,103 @@
+"""`diffcomp decompress`: .dfc files -> pictures."""
+
+import argparse
+import functools
+import logging
+import sys
+
+from diffcomp.coding.bitstream import MAX_PIXELS
+from diffcomp.coding.file_info import file_info
+from diffcomp.commands import file_jobs
+from diffcomp.commands.terminal import named, say
+from diffcomp.decode_settings import COMPUTE_DTYPES, DecodeSettings
+from diffcomp.files import atomic_file, image_file
+from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".dfc"
+LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
+
+
+def add_parser(commands) -> None:  # noqa: ANN001
+    """Adds the sub-command to argparse's sub-parsers."""
+    command = commands.add_parser("decompress", help=".dfc -> image", description=__doc__)
+    command.set_defaults(run=run)
+    command.add_argument(
+        "paths",
+        nargs="+",
+        metavar="FILE",
+        help=".dfc files, folders of them, or - for standard input; the last of two is the output"
+        " if it ends otherwise or is -",
+    )
+    command.add_argument(
+        "--suffix",
+        default=".png",
+        metavar="EXT",
+        help=f"of outputs that are not named: {' '.join(image_file.WRITE_SUFFIXES)}"
+        " (default: %(default)s)",
+    )
+    command.add_argument("--steps", type=int, metavar="N", help="calls of the score network")
+    command.add_argument("--gamma", type=float, metavar="G", help="starting noise, 0 to 1")
+    command.add_argument("--eta", type=float, metavar="E", help="noise in each step, 0 to 1")
+    command.add_argument(
+        "--realism", type=float, metavar="R", help="0: least error, 1: natural look (default)"
+    )
+    command.add_argument("--seed", type=int, metavar="S", help="of the noise (default: 0)")
+    command.add_argument(
+        "--compute-dtype",
+        choices=COMPUTE_DTYPES,
+        help="of the networks; bfloat16 is for accelerators (default: float32)",
+    )
+    file_jobs.add_options(command)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Decompresses every input; raises what `terminal.FAILURES` lists."""
+    suffix = args.suffix if args.suffix.startswith(".") else f".{args.suffix}"
+    image_file.image_format(f"--suffix {suffix}")
+    direction = Direction(
+        input_suffixes=frozenset({SUFFIX}),
+        suffix=suffix,
+        is_output=lambda path: path.suffix.lower() != SUFFIX and not path.is_dir(),
+    )
+    jobs = file_jobs.planned(args, direction)
+    for job in jobs:
+        if job.output != STANDARD:
+            image_file.image_format(job.output)
+    settings = DecodeSettings(
+        args.steps, args.gamma, args.eta, args.realism, args.seed, args.compute_dtype
+    )
+    settings.checked()
+    file_jobs.run_jobs(args, jobs, functools.partial(_decompress, args, jobs, settings, suffix))
+
+
+def _decompress(
+    args: argparse.Namespace,
+    jobs: list[FileJob],
+    settings: DecodeSettings,
+    suffix: str,
+    job: FileJob,
+) -> None:
+    data = read_coded(job)
+    with named(job.input):
+        info = file_info(data)
+        with (
+            file_jobs.one_if_large(info.height * info.width),
+            file_jobs.job_spinner(args, jobs, f"decompressing {info.width} x {info.height}"),
+        ):
+            pixels = file_jobs.loaded_codec(args.model).decode(data, settings)
+    if job.output == STANDARD:
+        sys.stdout.buffer.write(image_file.encode_image(pixels, suffix))
+        sys.stdout.buffer.flush()
+    else:
+        image_file.write_image(job.output, pixels, args.force)
+    log.info("%s is written", job.output)
+    say(args, f"{job.output}: {info.width} x {info.height}")
+
+
+def read_coded(job: FileJob) -> bytes:
+    """The bytes of a job's input, a .dfc file; raises FileError."""
+    if job.input == STANDARD:
+        return atomic_file.read_standard_input(LARGEST_FILE)
+    return atomic_file.read_bytes(job.input, LARGEST_FILE)

@@ -1,0 +1,140 @@
+"""Folders, standard input and output, and reruns of a command that codes many files."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffcomp import cli
+from diffcomp.commands import file_jobs
+from diffcomp.commands.compress import DIRECTION
+from diffcomp.files.atomic_file import FileError
+from diffcomp.files.file_jobs import plan_jobs
+
+MODEL = ("--model", str(Path(__file__).parent / "golden" / "tiny_model"), "--quiet")
+
+
+@pytest.fixture
+def folder(tmp_path, photo, monkeypatch):
+    """p/a.png, p/b.JPG, p/q/a.png, what is no picture, and what is hidden."""
+    (tmp_path / "p/q").mkdir(parents=True)
+    (tmp_path / "p/.hidden").mkdir()
+    for name in ("p/a.png", "p/b.JPG", "p/q/a.png", "p/.c.png", "p/.hidden/d.png"):
+        Image.fromarray(photo[:40, : 40 + len(name)]).save(tmp_path / name)
+    (tmp_path / "p/notes.txt").write_text("no picture")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def coded(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.dfc"))
+
+
+def test_a_folder_is_its_pictures(folder, capsys):
+    plan = plan_jobs(["p"], DIRECTION)
+    assert [str(job.output) for job in plan.jobs] == ["p/a.dfc", "p/b.dfc"]
+    assert plan.left_out == 1
+    deeper = plan_jobs(["p"], DIRECTION, "out", recursive=True).jobs
+    assert [str(job.output) for job in deeper] == ["out/a.dfc", "out/b.dfc", "out/q/a.dfc"]
+
+
+def test_a_folder_and_back_keeps_its_structure(folder):
+    assert cli.main(["compress", "p", "-r", "-o", "bits/deep", *MODEL]) == 0
+    assert coded(folder) == ["bits/deep/a.dfc", "bits/deep/b.dfc", "bits/deep/q/a.dfc"]
+    args = ["decompress", "bits", "-r", "-o", "back", "--suffix", "webp", "-j", "3", *MODEL]
+    assert cli.main(args) == 0
+    for name, stem in (("a.png", "a"), ("b.JPG", "b"), ("q/a.png", "q/a")):
+        with Image.open(f"back/deep/{stem}.webp") as after, Image.open(f"p/{name}") as before:
+            assert after.size == before.size
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_every_file_of_many_is_what_it_is_alone(folder, threads):
+    assert cli.main(["compress", "p", "-r", "-o", "all", "-j", threads, *MODEL]) == 0
+    for name, stem in (("a.png", "a"), ("b.JPG", "b"), ("q/a.png", "q/a")):
+        assert cli.main(["compress", f"p/{name}", f"{threads}.dfc", "--force", *MODEL]) == 0
+        assert Path(f"all/{stem}.dfc").read_bytes() == Path(f"{threads}.dfc").read_bytes()
+
+
+def test_what_is_done_is_skipped(folder, capsys):
+    Path("p/a.dfc").write_bytes(b"done")
+    assert cli.main(["compress", "p", "--skip-existing", *MODEL[:2]]) == 0
+    assert "1 of 2 are done already" in capsys.readouterr().err
+    assert Path("p/a.dfc").read_bytes() == b"done"
+    assert coded(folder) == ["p/a.dfc", "p/b.dfc"]
+    assert cli.main(["compress", "p", "--skip-existing", *MODEL]) == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (["compress", "p", "--force", "--skip-existing"], "exclude each other"),
+        (["compress", "p", "-j", "0"], "--jobs is 0; it must be 1 or more"),
+        (["compress", "p/.hidden"], None),
+        (["compress", "empty"], "empty: holds no file that ends in one of .apng"),
+        (["compress", "p", "x.dfc"], "p: is a folder; name the folder of outputs"),
+        (["compress", "-", "p"], "-: standard input is the only input"),
+        (["compress", "-", "-o", "out"], "-: standard input is the only input"),
+        (["compress", "p/a.png", "p/a.png"], "would be written from p/a.png and from p/a.png"),
+        (["decompress", "p", "--suffix", "dfc"], "unknown extension '.dfc'"),
+        (["decompress", "p"], "p: holds no file that ends in one of .dfc"),
+    ],
+)
+def test_wrong_command_lines_say_why_and_write_nothing(folder, args, reason, capsys):
+    (folder / "empty").mkdir()
+    assert cli.main([*args, *MODEL]) == (0 if reason is None else 1)
+    if reason:
+        assert reason in capsys.readouterr().err
+        assert not coded(folder)
+
+
+def test_links_to_folders_are_not_followed(folder):
+    os.symlink(folder / "p", folder / "p/q/round")
+    assert len(plan_jobs(["p"], DIRECTION, recursive=True).jobs) == 3
+
+
+def test_a_folder_with_broken_files(folder, capsys):
+    Path("p/broken.png").write_text("no picture")
+    Path("p/zero.png").touch()
+    assert cli.main(["compress", "p", "-r", "-o", "out", "--keep-going", *MODEL]) == 1
+    lines = sorted(capsys.readouterr().err.splitlines())
+    assert lines[0] == "diffcomp: 2 of 5 files failed"
+    assert [line.split(": ")[1] for line in lines[1:]] == ["p/broken.png", "p/zero.png"]
+    assert len(coded(folder)) == 3
+
+
+def test_standard_input_and_output(folder):
+    command = [sys.executable, "-m", "diffcomp"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    photograph = Path("p/a.png").read_bytes()
+    run = {"capture_output": True, "check": True, "env": environment}
+    bits = subprocess.run([*command, "compress", "-", *MODEL], input=photograph, **run).stdout
+    assert cli.main(["compress", "p/a.png", "x.dfc", *MODEL]) == 0
+    assert bits == Path("x.dfc").read_bytes()
+    args = ["decompress", "-", "-", "--suffix", ".png", *MODEL]
+    picture = subprocess.run([*command, *args], input=bits, **run).stdout
+    assert cli.main(["decompress", "x.dfc", "x.png", *MODEL]) == 0
+    with Image.open(io.BytesIO(picture)) as piped, Image.open("x.png") as written:
+        np.testing.assert_array_equal(np.asarray(piped), np.asarray(written))
+
+
+@pytest.mark.parametrize("keep_going", [True, False])
+def test_after_a_failure_no_further_file_is_begun_unless_asked_for(folder, keep_going):
+    begun = []
+
+    def work(job):
+        begun.append(job.input.name)
+        if job.input.name == "a.png":
+            raise FileError("broken")
+
+    args = cli._parser().parse_args(["compress", "p", "-o", "o", "-j", "1", "--quiet"])
+    args.keep_going = keep_going
+    jobs = plan_jobs(["p"], DIRECTION, "o").jobs
+    with pytest.raises(FileError, match="1 of 2 files failed" if keep_going else "broken"):
+        file_jobs.run_jobs(args, jobs, work)
+    assert begun == (["a.png", "b.JPG"] if keep_going else ["a.png"])
