@@ -4,8 +4,13 @@ import argparse
 import functools
 import io
 import logging
+import math
 import sys
+from collections.abc import Callable
 
+import numpy as np
+
+from diffcomp.byte_count import parse_bytes
 from diffcomp.coding.bitstream import MAX_PIXELS
 from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
 from diffcomp.commands import file_jobs
@@ -35,12 +40,17 @@ def add_parser(commands) -> None:  # noqa: ANN001
         help="pictures, folders of them, or - for standard input; the last of two is the output if"
         " it ends in .dfc or is -",
     )
-    command.add_argument(
+    rate = command.add_mutually_exclusive_group()
+    rate.add_argument(
         "--quality",
         type=float,
         metavar="Q",
         help=f"real number from {MIN_QUALITY:g} to {MAX_QUALITY:g} (default: {DEFAULT_QUALITY:g})",
     )
+    rate.add_argument("--target-size", metavar="SIZE", help="bytes at most, e.g. 100k or 64KiB")
+    rate.add_argument("--target-bpp", metavar="BPP", help="bits per pixel at most")
+    rate.add_argument("--target-psnr", metavar="DB", help="least PSNR of what decompress gives")
+    rate.add_argument("--target-lpips", metavar="D", help="largest LPIPS (AlexNet) of it")
     command.add_argument(
         "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
     )
@@ -51,13 +61,15 @@ def run(args: argparse.Namespace) -> None:
     """Compresses every input; raises what `terminal.FAILURES` lists."""
     jobs = file_jobs.planned(args, DIRECTION)
     background = color_conversion.parse_color(args.background) if args.background else None
-    file_jobs.run_jobs(args, jobs, functools.partial(_compress, args, jobs, background))
+    coded = functools.partial(_coded, args, _target(args))
+    file_jobs.run_jobs(args, jobs, functools.partial(_compress, args, jobs, background, coded))
 
 
 def _compress(
     args: argparse.Namespace,
     jobs: list[FileJob],
     background: tuple[int, int, int] | None,
+    coded: Callable[[np.ndarray], tuple[bytes, str]],
     job: FileJob,
 ) -> None:
     image = _read(job, background)
@@ -69,7 +81,7 @@ def _compress(
         file_jobs.one_if_large(height * width),
         file_jobs.job_spinner(args, jobs, f"compressing {width} x {height}"),
     ):
-        data = file_jobs.loaded_codec(args.model).compress(image.pixels, args.quality)
+        data, found = coded(image.pixels)
     if job.output == STANDARD:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -77,7 +89,41 @@ def _compress(
         atomic_file.write_bytes(job.output, data, args.force)
     log.info("%s is written", job.output)
     bpp = 8 * len(data) / (width * height)
-    say(args, f"{job.output}: {len(data)} bytes, {bpp:.3f} bpp")
+    say(args, f"{job.output}: {len(data)} bytes, {bpp:.3f} bpp{found}")
+
+
+def _target(args: argparse.Namespace) -> tuple[str, float] | None:
+    """The kind and value of the target that was asked for; raises ValueError."""
+    kinds = {"size": "bytes", "bpp": "bpp", "psnr": "psnr", "lpips": "lpips"}
+    for option, kind in kinds.items():
+        text = getattr(args, f"target_{option}")
+        if text is None:
+            continue
+        if option == "size":
+            value = parse_bytes(text)
+        else:
+            try:
+                value = float(text)
+            except ValueError:
+                raise ValueError(f"--target-{option} is {text!r}; it must be a number.") from None
+        if not 0 < value < math.inf:
+            raise ValueError(f"--target-{option} is {text}; it must be above 0.")
+        return kind, value
+    return None
+
+
+def _coded(
+    args: argparse.Namespace, target: tuple[str, float] | None, pixels: np.ndarray
+) -> tuple[bytes, str]:
+    """The file's bytes, and what the search for a target found."""
+    codec = file_jobs.loaded_codec(args.model)
+    if target is None:
+        return codec.compress(pixels, args.quality), ""
+    from diffcomp import rate_search
+
+    found = rate_search.compress_to(codec, pixels, rate_search.Target(*target))
+    measured = f", {target[0]} {found.value:.4g}" if target[0] in ("psnr", "lpips") else ""
+    return found.data, f", quality {found.quality:g}{measured}"
 
 
 def _read(job: FileJob, background: tuple[int, int, int] | None) -> image_file.LoadedImage:
