@@ -11,8 +11,11 @@ import pytest
 from PIL import Image
 
 from diffcomp import cli
+from diffcomp.coding import bitstream
+from diffcomp.coding.bitstream import Container
 from diffcomp.commands import file_jobs
 from diffcomp.commands.compress import DIRECTION
+from diffcomp.export.shipped_models import model_names
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.file_jobs import plan_jobs
 
@@ -138,3 +141,18 @@ def test_after_a_failure_no_further_file_is_begun_unless_asked_for(folder, keep_
     with pytest.raises(FileError, match="1 of 2 files failed" if keep_going else "broken"):
         file_jobs.run_jobs(args, jobs, work)
     assert begun == (["a.png", "b.JPG"] if keep_going else ["a.png"])
+
+
+def test_files_of_several_shipped_models_are_told_apart(folder, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(file_jobs, "loaded_codec", lambda model: loaded.append(model) or refuse())
+
+    def refuse():
+        raise FileError("not decoded here")
+
+    for name, fingerprint in (("a", "areas"), ("b", "base")):
+        number = {value: key for key, value in model_names().items()}[fingerprint]
+        container = Container(number, 64, 64, 96, 0, b"z", b"y")
+        Path(f"{name}.dfc").write_bytes(bitstream.pack(container))
+    assert cli.main(["decompress", "a.dfc", "b.dfc", "--keep-going", "-j", "1"]) == 1
+    assert loaded == ["areas", "base"]

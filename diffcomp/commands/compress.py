@@ -15,6 +15,7 @@ from diffcomp.coding.bitstream import MAX_PIXELS
 from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import say
+from diffcomp.export.shipped_models import DEFAULT_MODEL
 from diffcomp.files import atomic_file, color_conversion, image_file
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
 
@@ -54,7 +55,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
     command.add_argument(
         "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
     )
-    file_jobs.add_options(command)
+    file_jobs.add_options(command, DEFAULT_MODEL)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -116,7 +117,7 @@ def _coded(
     args: argparse.Namespace, target: tuple[str, float] | None, pixels: np.ndarray
 ) -> tuple[bytes, str]:
     """The file's bytes, and what the search for a target found."""
-    codec = file_jobs.loaded_codec(args.model)
+    codec = file_jobs.loaded_codec(args.model or DEFAULT_MODEL)
     if target is None:
         return codec.compress(pixels, args.quality), ""
     from diffcomp import rate_search

@@ -10,6 +10,7 @@ from diffcomp.coding.file_info import file_info
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import named, say
 from diffcomp.decode_settings import COMPUTE_DTYPES, DecodeSettings
+from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
 from diffcomp.files import atomic_file, image_file
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
 
@@ -49,7 +50,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
         choices=COMPUTE_DTYPES,
         help="of the networks; bfloat16 is for accelerators (default: float32)",
     )
-    file_jobs.add_options(command)
+    file_jobs.add_options(command, "the shipped one that wrote the file")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -82,11 +83,12 @@ def _decompress(
     data = read_coded(job)
     with named(job.input):
         info = file_info(data)
+        model = args.model or model_names().get(info.fingerprint, DEFAULT_MODEL)
         with (
             file_jobs.one_if_large(info.height * info.width),
             file_jobs.job_spinner(args, jobs, f"decompressing {info.width} x {info.height}"),
         ):
-            pixels = file_jobs.loaded_codec(args.model).decode(data, settings)
+            pixels = file_jobs.loaded_codec(model).decode(data, settings)
     if job.output == STANDARD:
         sys.stdout.buffer.write(image_file.encode_image(pixels, suffix))
         sys.stdout.buffer.flush()

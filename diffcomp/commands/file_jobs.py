@@ -19,7 +19,6 @@ from diffcomp.commands.terminal import (
     say,
     spinner,
 )
-from diffcomp.export.shipped_models import DEFAULT_MODEL
 from diffcomp.files import atomic_file
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob, plan_jobs
@@ -36,12 +35,10 @@ LARGE_PIXELS = 2**22
 _large = threading.Lock()
 
 
-def add_options(command: argparse.ArgumentParser) -> None:
-    """The options that compress and decompress share."""
+def add_options(command: argparse.ArgumentParser, default_model: str) -> None:
+    """The options that compress and decompress share; what --model is by default, in words."""
     command.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help=f"shipped model or folder of an exported one (default: {DEFAULT_MODEL})",
+        "--model", help=f"shipped model or folder of an exported one (default: {default_model})"
     )
     command.add_argument("--force", action="store_true", help="overwrite existing outputs")
     command.add_argument("--skip-existing", action="store_true", help="leave out what is done")
