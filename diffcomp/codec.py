@@ -7,11 +7,13 @@ decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 import functools
 import logging
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from diffcomp import codec_programs, compilation_cache
+from diffcomp.codec_inputs import as_bytes, as_pixels
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import BitstreamError, Container
 from diffcomp.coding.file_info import FileInfo, describe
@@ -58,13 +60,15 @@ class Codec:
         params = self.model.params.items()
         return {path: jnp.asarray(value) for path, value in params if under(path, prefixes)}
 
-    def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
-        """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.
+    def compress(self, image: Any, quality: float | None = None) -> bytes:
+        """A picture -> the bytes of a `.dfc` file.
 
+        image: uint8 [H, W, 3] sRGB, or a PIL image or a path; see `codec_inputs.as_pixels`.
         quality in [1, 8], DEFAULT_QUALITY if None, is kept to 1/32; a model of one rate takes None
         only. Raises ValueError for another type, shape or quality.
         """
-        height, width = _check_image(image)
+        image = as_pixels(image)
+        height, width = image.shape[:2]
         code = self._quality_code(quality)
         y, z = self.encode_latents(image, code)
         streams = self.model.coder.encode(y, z, code)
@@ -108,6 +112,7 @@ class Codec:
     def decode(self, data: bytes, settings: DecodeSettings) -> np.ndarray:
         """The same, of settings that are kept together; raises as `decompress`."""
         settings = self.decode_settings(settings)
+        data = as_bytes(data)
         y_hat, info = self.decode_latents(data)
         log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
         sides = (self.padded_side(side) // Y_STRIDE for side in (info.height, info.width))
@@ -159,13 +164,14 @@ class Codec:
         """The side that an image's is padded to: sizes that share both share compiled programs."""
         return self._architecture.padded_side(side)
 
-    def bpp_estimate(self, image: np.ndarray, quality: float | None = None) -> float:
+    def bpp_estimate(self, image: Any, quality: float | None = None) -> float:
         """Bits per pixel that the float model expects of the image, padded to multiples of 64.
 
         No file comes out, and none is this size exactly: `compress` has a header, finite tables
         and integer arithmetic.
         """
-        height, width = _check_image(image)
+        image = as_pixels(image)
+        height, width = image.shape[:2]
         padded = _pad(image, whole_blocks(height), whole_blocks(width))
         quality = _network_quality(self._quality_code(quality))
         bits = codec_programs.estimate_bits(self.model.config, self.model.params, padded, quality)
@@ -196,16 +202,6 @@ def load(model: str | Path = DEFAULT_MODEL) -> Codec:
 def _network_quality(code: int) -> float:
     """What the networks are told; those of one rate do not listen."""
     return DEFAULT_QUALITY if code == ONE_RATE_CODE else code_to_quality(code)
-
-
-def _check_image(image: np.ndarray) -> tuple[int, int]:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        found = getattr(image, "dtype", type(image).__name__)
-        raise ValueError(f"image is of type {found}; it must be a NumPy array of uint8.")
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"image has shape {image.shape}; it must be [H, W, 3].")
-    bitstream.check_size(width=image.shape[1], height=image.shape[0])
-    return image.shape[0], image.shape[1]
 
 
 def _pad(array: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -58,7 +58,8 @@ def synthesize(
         compute_dtype=settings.compute_dtype,
     )
     inputs = (*map(jnp.float32, knobs), jnp.uint32(settings.seed))
-    return np.asarray(program(params, y_hat, *inputs))
+    # A copy: JAX's own array cannot be written to.
+    return np.array(program(params, y_hat, *inputs))
 
 
 @functools.cache

@@ -44,8 +44,10 @@ class DecodeSettings:
             raise ValueError(f"steps is {self.steps}; it must be in [1, {MAX_STEPS}].")
         for name in ("gamma", "eta", "realism"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}; it must be in [0, 1].")
+            if value is not None and not (
+                isinstance(value, numbers.Real) and 0 <= float(value) <= 1
+            ):
+                raise ValueError(f"{name} is {value!r}; it must be in [0, 1].")
         if self.seed is not None and not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; it must be in [0, 2**32).")
         if self.compute_dtype is not None:

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
 import tiny_model
+from PIL import Image
 
 import diffcomp
 from diffcomp import codec
@@ -169,8 +171,8 @@ def test_estimate_is_that_of_the_file(tiny, photo, quality: int) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((8, 8, 3), np.float32), "image is of type float32; it must be a NumPy array of"),
-        (np.zeros((8, 8, 3), np.int8), "image is of type int8"),
+        (np.zeros((8, 8, 3), np.float32), "image is an array of float32; it must be of uint8"),
+        (np.zeros((8, 8, 3), np.int8), "image is an array of int8"),
         ([[[0, 0, 0]]], "image is of type list"),
         (np.zeros((8, 8), np.uint8), r"image has shape \(8, 8\); it must be \[H, W, 3\]"),
         (np.zeros((8, 8, 4), np.uint8), r"image has shape \(8, 8, 4\)"),
@@ -186,8 +188,32 @@ def test_no_such_image(tiny, image: object, message: str) -> None:
             function(image)
 
 
-@pytest.mark.parametrize("quality", [0, 8.5, math.nan])
-def test_no_such_quality(tiny, photo, quality: float) -> None:
+def test_what_else_is_a_picture(tiny, photo, tmp_path) -> None:
+    expected = tiny.compress(photo)
+    picture = Image.fromarray(photo)
+    picture.save(tmp_path / "x.png")
+    for image in (jnp.asarray(photo), picture, tmp_path / "x.png", str(tmp_path / "x.png")):
+        assert tiny.compress(image) == expected
+    assert tiny.compress(picture.convert("L")) == tiny.compress(picture.convert("L").convert("RGB"))
+    with pytest.raises(ValueError, match="image is of mode RGBA; it must be RGB or L"):
+        tiny.compress(picture.convert("RGBA"))
+    with pytest.raises(ValueError, match="image is of type NoneType; it must be an array"):
+        tiny.compress(None)
+
+
+def test_what_else_is_a_file(tiny, photo) -> None:
+    data = tiny.compress(photo)
+    expected = tiny.decompress(data)
+    expected[0, 0] = 0  # it can be written to
+    for same in (bytearray(data), memoryview(data)):
+        np.testing.assert_array_equal(tiny.decompress(same)[1:], expected[1:])
+    for other in (None, "x.dfc", 3):
+        with pytest.raises(ValueError, match="data is of type .*; it must be bytes"):
+            tiny.decompress(other)
+
+
+@pytest.mark.parametrize("quality", [0, 8.5, math.nan, "4", True + 0j])
+def test_no_such_quality(tiny, photo, quality: object) -> None:
     with pytest.raises(ValueError, match=r"quality is .*; it must be in \[1, 8\]"):
         tiny.compress(photo, quality)
 

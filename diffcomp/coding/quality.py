@@ -1,5 +1,6 @@
 """The quality dial: a real number in [1, 8], kept in a file as one byte."""
 
+import numbers
 from typing import Any
 
 MIN_QUALITY = 1.0
@@ -11,13 +12,15 @@ ONE_RATE_CODE = 255  # in files of a model that has no dial
 
 
 def quality_to_code(quality: float) -> int:
-    """The nearest code of a quality; raises ValueError outside [1, 8] and for NaN.
+    """The nearest code of a quality; raises ValueError outside [1, 8], for NaN and no number.
 
     >>> quality_to_code(4.0), code_to_quality(96)
     (96, 4.0)
     """
-    if not MIN_QUALITY <= quality <= MAX_QUALITY:
-        raise ValueError(f"quality is {quality}; it must be in [{MIN_QUALITY:g}, {MAX_QUALITY:g}].")
+    if not isinstance(quality, numbers.Real) or not MIN_QUALITY <= quality <= MAX_QUALITY:
+        raise ValueError(
+            f"quality is {quality!r}; it must be in [{MIN_QUALITY:g}, {MAX_QUALITY:g}]."
+        )
     return round((quality - MIN_QUALITY) * CODES_PER_UNIT)
 
 
