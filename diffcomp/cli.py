@@ -6,6 +6,7 @@ Errors are one line and exit code 1. What a sub-command takes and does stands in
 import argparse
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 
 from diffcomp import __version__
@@ -20,6 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code (0 done, 1 failed, 2 wrong usage)."""
     args = _parser().parse_args(argv)
     logging.getLogger("jax").setLevel(logging.ERROR)
+    # A cache that fills up or goes away costs time, not the result.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+    if getattr(args, "quiet", False):
+        logging.getLogger("diffcomp").setLevel(logging.ERROR)
     if getattr(args, "verbose", False):
         # What took how long: milliseconds since the start of the program, roughly.
         logging.basicConfig(format="%(relativeCreated)6.0f ms  %(message)s")
