@@ -9,7 +9,7 @@ from diffcomp.coding.bitstream import MAX_PIXELS
 from diffcomp.coding.file_info import file_info
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import named, say
-from diffcomp.decode_settings import COMPUTE_DTYPES, DecodeSettings
+from diffcomp.decode_settings import COMPUTE_DTYPES, MAX_STEPS, DecodeSettings
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
 from diffcomp.files import atomic_file, image_file
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
@@ -19,10 +19,22 @@ log = logging.getLogger(__name__)
 SUFFIX = ".dfc"
 LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
 
+EXAMPLES = """examples:
+  diffcomp decompress photo.dfc                      -> photo.png
+  diffcomp decompress photo.dfc out.webp --realism 0.5
+  diffcomp decompress coded/ -r -o photos/ --suffix .jpg
+"""
+
 
 def add_parser(commands) -> None:  # noqa: ANN001
     """Adds the sub-command to argparse's sub-parsers."""
-    command = commands.add_parser("decompress", help=".dfc -> image", description=__doc__)
+    command = commands.add_parser(
+        "decompress",
+        help=".dfc -> image",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.set_defaults(run=run)
     command.add_argument(
         "paths",
@@ -38,13 +50,14 @@ def add_parser(commands) -> None:  # noqa: ANN001
         help=f"of outputs that are not named: {' '.join(image_file.WRITE_SUFFIXES)}"
         " (default: %(default)s)",
     )
-    command.add_argument("--steps", type=int, metavar="N", help="calls of the score network")
-    command.add_argument("--gamma", type=float, metavar="G", help="starting noise, 0 to 1")
-    command.add_argument("--eta", type=float, metavar="E", help="noise in each step, 0 to 1")
-    command.add_argument(
-        "--realism", type=float, metavar="R", help="0: least error, 1: natural look (default)"
-    )
-    command.add_argument("--seed", type=int, metavar="S", help="of the noise (default: 0)")
+    add = command.add_argument
+    text = f"calls of the score network, 1 to {MAX_STEPS} (default: the model's)"
+    add("--steps", type=int, metavar="N", help=text)
+    add("--gamma", type=float, metavar="G", help="starting noise, 0 to 1 (default: the model's)")
+    add("--eta", type=float, metavar="E", help="noise in each step, 0 to 1 (default: 0)")
+    text = "from 0, least error, to 1, a natural look (default: 1)"
+    add("--realism", type=float, metavar="R", help=text)
+    add("--seed", type=int, metavar="S", help="of the noise, from 0 (default: 0)")
     command.add_argument(
         "--compute-dtype",
         choices=COMPUTE_DTYPES,
