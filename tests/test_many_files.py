@@ -2,8 +2,10 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 from diffcomp import cli
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import Container
+from diffcomp.coding.file_info import file_info
 from diffcomp.commands import file_jobs
 from diffcomp.commands.compress import DIRECTION
 from diffcomp.export.shipped_models import model_names
@@ -156,3 +159,26 @@ def test_files_of_several_shipped_models_are_told_apart(folder, monkeypatch):
         Path(f"{name}.dfc").write_bytes(bitstream.pack(container))
     assert cli.main(["decompress", "a.dfc", "b.dfc", "--keep-going", "-j", "1"]) == 1
     assert loaded == ["areas", "base"]
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_that_is_stopped_leaves_whole_files_and_goes_on(folder, photo, kill):
+    for i in range(60):
+        Image.fromarray(np.roll(photo, i, axis=1)).save(f"p/q/{i:03d}.png")
+    command = [sys.executable, "-m", "diffcomp", "compress", "p", "-r", "-o", "out", *MODEL]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while len(coded(folder)) < 3 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(kill)
+    errors = process.communicate(timeout=60)[1]
+    if kill == signal.SIGINT:
+        assert (process.returncode, errors) == (130, "diffcomp: interrupted\n")
+        assert not list(folder.rglob("*.tmp"))
+    before = {path: Path(path).read_bytes() for path in coded(folder)}
+    assert 3 <= len(before) < 63
+    for data in before.values():
+        file_info(data)  # raises for a file that is not whole
+    assert cli.main(["compress", "p", "-r", "-o", "out", "--skip-existing", *MODEL]) == 0
+    assert len(coded(folder)) == 63
+    assert {path: Path(path).read_bytes() for path in before} == before
