@@ -12,13 +12,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp import codec_programs, compilation_cache
+from diffcomp import codec_programs, compilation_cache, refinement
 from diffcomp.codec_inputs import as_bytes, as_pixels
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import BitstreamError, Container
 from diffcomp.coding.file_info import FileInfo, describe
 from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
-from diffcomp.coding.latent_coder import Streams
+from diffcomp.coding.latent_coder import STEP_BITS, Streams
 from diffcomp.coding.quality import (
     DEFAULT_QUALITY,
     ONE_RATE_CODE,
@@ -55,22 +55,33 @@ class Codec:
     def _decode_params(self) -> Params:
         return self._on_device(self._architecture.decode_params)
 
+    @functools.cached_property
+    def _all_params(self) -> Params:
+        return {path: jnp.asarray(value) for path, value in self.model.params.items()}
+
     def _on_device(self, prefixes: tuple[str, ...]) -> Params:
         """The parameters under the prefixes, moved there once: who only decodes needs half."""
         params = self.model.params.items()
         return {path: jnp.asarray(value) for path, value in params if under(path, prefixes)}
 
-    def compress(self, image: Any, quality: float | None = None) -> bytes:
+    def compress(self, image: Any, quality: float | None = None, *, effort: int = 0) -> bytes:
         """A picture -> the bytes of a `.dfc` file.
 
         image: uint8 [H, W, 3] sRGB, or a PIL image or a path; see `codec_inputs.as_pixels`.
         quality in [1, 8], DEFAULT_QUALITY if None, is kept to 1/32; a model of one rate takes None
-        only. Raises ValueError for another type, shape or quality.
+        only. effort: from 0 to 9; above 0 the latents are fitted to the very picture, which takes
+        some hundred times as long and saves bytes (see `refinement`).
+
+        Raises ValueError for another type, shape, quality or effort; ImportError if LPIPS, by
+        which they are fitted, is not installed.
         """
         image = as_pixels(image)
         height, width = image.shape[:2]
         code = self._quality_code(quality)
+        refinement.check_effort(effort, self.one_rate)
         y, z = self.encode_latents(image, code)
+        if effort:
+            y = self._refined(image, y, z, code, effort)
         streams = self.model.coder.encode(y, z, code)
         log.info("z takes %d bytes, y %d", len(streams.z_stream), len(streams.y_stream))
         return bitstream.pack(
@@ -84,6 +95,26 @@ class Codec:
                 y_stream=streams.y_stream,
             )
         )
+
+    def _refined(
+        self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int, effort: int
+    ) -> np.ndarray:
+        """y after `refinement.refine`, of the same shape."""
+        height, width = (Z_STRIDE * side for side in z.shape[:2])
+        padded = _pad(y, height // Y_STRIDE, width // Y_STRIDE)
+        step = np.float32(self.model.coder.steps(code) * 2.0**-STEP_BITS)
+        refined = refinement.refine(
+            self.model.config,
+            self._all_params,
+            _pad(image, height, width),
+            padded,
+            z,
+            step,
+            _network_quality(code),
+            effort,
+        )
+        log.info("y is fitted to the picture, effort %d", effort)
+        return refined[: y.shape[0], : y.shape[1]]
 
     def decompress(
         self,

@@ -8,11 +8,12 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from diffcomp.codec import Codec
+from diffcomp.codec_inputs import as_pixels
 from diffcomp.coding.quality import CODES, DEFAULT_QUALITY, code_to_quality, quality_to_code
 from diffcomp.distances.distortion import psnr
 
@@ -52,21 +53,24 @@ class OutOfReach(ValueError):
     """No quality of the model meets the target; the text says the nearest."""
 
 
-def compress_to(codec: Codec, image: np.ndarray, target: Target) -> Found:
-    """uint8 [H, W, 3] -> the best file of at most a size, or the smallest that is good enough.
+def compress_to(codec: Codec, image: Any, target: Target, effort: int = 0) -> Found:
+    """The best file of at most a size, or the smallest that is good enough.
 
-    Codes the picture some five to ten times; psnr and lpips decode it as often.
+    Codes the picture some five to ten times; psnr and lpips decode it as often. `image` and
+    `effort` as for `Codec.compress`.
 
     Raises OutOfReach, and ValueError for a model of one rate or what `compress` refuses.
     """
     if codec.one_rate:
         raise ValueError(f"model {codec.model.name!r} has one rate; it can meet no target.")
 
+    pixels = as_pixels(image)
+
     @functools.cache
     def measured(code: int) -> Found:
         quality = code_to_quality(code)
-        data = codec.compress(image, quality)
-        return Found(data, quality, _value(codec, image, data, target.kind))
+        data = codec.compress(pixels, quality, effort=effort)
+        return Found(data, quality, _value(codec, pixels, data, target.kind))
 
     if target.kind in ("bytes", "bpp"):
         return _largest_within(measured, target)

@@ -24,7 +24,7 @@ def stand_in(sizes):
     """A codec whose files have the sizes, one per code, and nothing in them."""
     calls = []
 
-    def compress(image, quality):
+    def compress(image, quality, effort):
         calls.append(quality)
         return bytes(sizes[quality_to_code(quality)])
 

@@ -66,6 +66,13 @@ def add_parser(commands) -> None:  # noqa: ANN001
     rate.add_argument("--target-psnr", metavar="DB", help="least PSNR of what decompress gives")
     rate.add_argument("--target-lpips", metavar="D", help="largest LPIPS (AlexNet) of it")
     command.add_argument(
+        "--effort",
+        type=int,
+        default=0,
+        metavar="N",
+        help="0 to 9: fit the file to the very picture, for fewer bytes in more time (default: 0)",
+    )
+    command.add_argument(
         "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
     )
     file_jobs.add_options(command, DEFAULT_MODEL)
@@ -132,10 +139,10 @@ def _coded(
     """The file's bytes, and what the search for a target found."""
     codec = file_jobs.loaded_codec(args.model or DEFAULT_MODEL)
     if target is None:
-        return codec.compress(pixels, args.quality), ""
+        return codec.compress(pixels, args.quality, effort=args.effort), ""
     from diffcomp import rate_search
 
-    found = rate_search.compress_to(codec, pixels, rate_search.Target(*target))
+    found = rate_search.compress_to(codec, pixels, rate_search.Target(*target), args.effort)
     measured = f", {target[0]} {found.value:.4g}" if target[0] in ("psnr", "lpips") else ""
     return found.data, f", quality {found.quality:g}{measured}"
 

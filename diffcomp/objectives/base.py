@@ -23,7 +23,7 @@ from diffcomp.distances.box_error import box_error
 from diffcomp.distances.dists import dists
 from diffcomp.distances.grid_error import grid_error
 from diffcomp.distances.lpips import lpips
-from diffcomp.networks.latents import Rate
+from diffcomp.networks.latents import Latents, Rate
 from diffcomp.networks.model import CompressionModel
 from diffcomp.networks.transforms import ContextMaps
 from diffcomp.objectives.config import LossConfig
@@ -107,6 +107,16 @@ def joint_objective(objective: Objective, params: Params, x: Array, c: Condition
     terms |= rate_terms(rate, x)
     loss = terms["bpp"] + lmbda(objective.loss, c.quality) * distortion
     return _balanced(objective.loss, c, loss, terms)
+
+
+def latents_loss(
+    objective: Objective, model: CompressionModel, x: Array, latents: Latents, c: Conditions
+) -> Array:
+    """The joint loss of each image [B] with these latents, rounded as in a file: fits latents."""
+    rate = model.rate(latents, c.quality)
+    context = model.decode_context(rate.y_hat, c.quality)
+    distortion, _ = _decoder_terms(objective, model, x, c, context)
+    return rate_terms(rate, x)["bpp"] + lmbda(objective.loss, c.quality) * distortion
 
 
 def file_score(
