@@ -96,7 +96,7 @@ def save(path, image: Image.Image, **options):
 def converted(image: Image.Image, icc: bytes | None) -> tuple[np.ndarray, list[str]]:
     """The sRGB pixels of a picture with this profile, and the notes."""
     notes: list[str] = []
-    return np.array(to_srgb(image, icc, notes)), notes
+    return to_srgb(image, (icc,) if icc else (), notes), notes
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "RGBa", "LA", "La", "PA"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from diffcomp.files import image_file
+from diffcomp.files import image_decoding
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.image_file import (
     ImageError,
@@ -158,8 +158,9 @@ def test_16_bit_grey_of_mode_i_is_rounded(tmp_path):
 
 
 def test_16_bit_rgb_is_noted(tmp_path):
-    samples = np.array([0x80FF, 0x8100, 0xFFFF], ">u2").tobytes()
+    samples = np.array([0x80FF, 0x8101, 0xFFFF], ">u2").tobytes()
     loaded = read_image(put(tmp_path / "a.png", png(1, 1, 16, 2, b"\0" + samples)))
+    # 128.494 and 128.502 of 255: rounded, not cut.
     assert loaded.pixels.tolist() == [[[128, 129, 255]]]
     assert loaded.notes == ("16-bit converted to 8-bit",)
     loaded = read_image(put(tmp_path / "a.ppm", b"P6 1 1 65535\n" + samples))
@@ -401,12 +402,12 @@ def test_size_limits(tmp_path):
 def test_limit_is_ours_and_pillows_is_restored(tmp_path, monkeypatch, extension):
     path = save(tmp_path / f"a.{extension}", Image.fromarray(noise(10, 10)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    monkeypatch.setattr(image_file, "_ORDINARY_PIXELS", 20)
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 100)
+    monkeypatch.setattr(image_decoding, "_ORDINARY_PIXELS", 20)
+    monkeypatch.setattr(image_decoding, "MAX_PIXELS", 100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(read_image(path).pixels, noise(10, 10))
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 98)
+    monkeypatch.setattr(image_decoding, "MAX_PIXELS", 98)
     with pytest.raises(ImageError, match="exceeds limit of 98 pixels"):
         read_image(path)
     assert Image.MAX_IMAGE_PIXELS == 20
