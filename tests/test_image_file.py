@@ -4,10 +4,10 @@ import io
 import re
 import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
+from picture_files import png, tiff
 from PIL import Image, JpegImagePlugin
 
 from diffcomp.files import image_decoding
@@ -23,30 +23,6 @@ from diffcomp.files.image_file import (
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, channels), np.uint8)
-
-
-def png(width: int, height: int, depth: int, color_type: int, rows: bytes, *chunks) -> bytes:
-    """A PNG from raw rows, each with its filter byte; chunks are (name, data) before the rows."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
-
-
-def tiff(width: int, bits: int, sample_format: int, white_is_zero: bool, row: bytes) -> bytes:
-    """A little-endian TIFF of one grey row."""
-    long, short = 4, 3
-    tags = [(256, long, width), (257, long, 1), (258, short, bits), (259, short, 1)]
-    tags += [(262, short, 0 if white_is_zero else 1), (273, long, 8), (277, short, 1)]
-    tags += [(278, long, 1), (279, long, len(row)), (339, short, sample_format)]
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
-    return b"II*\0" + struct.pack("<I", 8 + len(row)) + row + directory
 
 
 def save(path, image: Image.Image, **options):

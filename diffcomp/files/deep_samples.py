@@ -50,11 +50,11 @@ def divided(samples: np.ndarray) -> np.ndarray:
 def grey_samples(image: Image.Image, raw_mode: str) -> tuple[np.ndarray, int]:
     """Deep grey [H, W, 1], and the value of white: 1 for floats, 4095 or 65535 for integers.
 
+    Integers of 32 bits are taken for 16-bit ones, which is how Pillow writes them.
+
     Raises:
-      ImageError: the samples are signed, or exceed that range: nobody knows what is white then.
+      ImageError: the samples exceed that range: nobody knows what is white then.
     """
-    if raw_mode.startswith(("I;16S", "I;16BS")):
-        raise ImageError("has signed 16-bit samples; only unsigned ones have a known range")
     samples = np.asarray(image)
     if samples.dtype == np.int32 and raw_mode.startswith("I;32") and "S" not in raw_mode:
         samples = samples.view(np.uint32)

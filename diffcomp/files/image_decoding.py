@@ -166,8 +166,11 @@ def _load(source: _Source, image: Image.Image, notes: list[str]) -> DecodedImage
     picture, white = _samples(source, image, raw_mode, turn)
     if statements.orientation in _TURNS:
         notes.append("EXIF orientation applied")
-    if white == 255 and ";16" in raw_mode:
+    bits = tiff_file.sample_bits(image.tag_v2) if is_tiff(image) else 16 * (";16" in raw_mode)
+    if bits == 16 and white == 255:
         notes.append("16-bit converted to 8-bit")
+    if bits == 32 and white == 65535:
+        notes.append("32-bit samples read as 16-bit")
     key = source.png.key if source.png else ()
     return DecodedImage(picture, white, raw_mode, key, statements)
 

@@ -112,25 +112,24 @@ def _calibrated_space(extra: dict[bytes, bytes], notes: list[str]) -> RgbSpace |
 
     A gamma of 1/2.2 with sRGB's primaries is how programs said sRGB before it had a chunk.
     """
-    gamma, place = 0.0, ()
+    gamma, place, like_srgb = 0.0, (), SRGB
     if len(extra.get(b"gAMA", b"")) == 4:
         gamma = int.from_bytes(extra[b"gAMA"], "big") / 100000
     if len(extra.get(b"cHRM", b"")) == 32:
         x_y = [value / 100000 for value in struct.unpack(">8I", extra[b"cHRM"])]
         place = tuple(zip(x_y[::2], x_y[1::2], strict=True))
-    name = " and ".join(
-        ["primaries of cHRM"] * bool(place) + [f"gamma {gamma:g} of gAMA"] * bool(gamma)
-    )
-    try:
-        like_srgb = (
-            rgb_space.rgb_space(name, rgb_space.srgb_decode, place[1:], place[0]) if place else SRGB
-        )
-    except ValueError:
-        notes.append("cHRM ignored: it spans no colours")
-        like_srgb = SRGB
+        try:
+            like_srgb = rgb_space.rgb_space(
+                "primaries of cHRM", rgb_space.srgb_decode, place[1:], place[0]
+            )
+        except ValueError:
+            notes.append("cHRM ignored: it spans no colours")
+            place = ()
     usual = abs(gamma - _GAMMA_OF_SRGB) <= _GAMMA_TOLERANCE and like_srgb.is_srgb()
     if not gamma or usual:
         return like_srgb if place else None
+    name = f"gamma {gamma:g} of gAMA"
+    name = f"{like_srgb.name} and {name}" if place else name
     return RgbSpace(name, like_srgb.to_xyz, (rgb_space.power(1 / gamma),) * 3)
 
 

@@ -17,7 +17,8 @@ from diffcomp.files import deep_samples, rgb_space
 from diffcomp.files.image_error import ImageError
 from diffcomp.files.rgb_space import RgbSpace
 
-SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BIG_ENDIAN_BIGTIFF = b"MM\0+"
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", _BIG_ENDIAN_BIGTIFF)
 
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 255, 256, 257, 258, 259
 PHOTOMETRIC, FILL_ORDER, STRIPS, ORIENTATION, CHANNELS = 262, 266, 273, 274, 277
@@ -28,6 +29,7 @@ SUB_DIRECTORIES, EXTRA_SAMPLES, SAMPLE_FORMAT = 330, 338, 339
 _PREVIEW, _MASK = 1, 4  # bits of NewSubfileType
 _RAW = (32803, 34892)  # photometric interpretations: a sensor's colour filter array, LinearRaw
 _RGB, _CMYK, _ONE_GREY = 2, 5, 1
+_SIGNED = 2  # SampleFormat
 _JPEG = (6, 7)  # compressions; Pillow reads their channels, of 8 bits
 _MOST_DIRECTORIES = 10000
 _OPAQUE, _ASSOCIATED_ALPHA, _ALPHA = 0, 1, 2  # ExtraSamples
@@ -42,11 +44,13 @@ def full_picture(file: BinaryIO, notes: list[str]) -> BinaryIO:
     Raises ImageError for a camera's raw data, of which Pillow would read the preview.
     """
     header = _header(file)
+    if header.startswith(_BIG_ENDIAN_BIGTIFF):
+        raise ImageError("is a big-endian BigTIFF, which Pillow does not read")
     chain = list(_chain(file, header))
     if not chain:
         return file
     first, *others = chain
-    below = [_directory(file, header, at) for at in _all(first.get(SUB_DIRECTORIES))]
+    below = [_directory(file, header, at) for at in _offsets_below(file, header, first.offset)]
     candidates = [*others, *(directory for directory in below if directory)]
     if any(directory.get(PHOTOMETRIC) in _RAW for directory in (first, *candidates)):
         raise ImageError("holds a camera's raw data (DNG or alike); develop it to a picture first")
@@ -78,12 +82,20 @@ def stated_space(tags: Tags, notes: list[str]) -> RgbSpace | None:
     except ValueError:
         notes.append("TIFF colour tags ignored: they span no colours")
         return None
-    length = 2 ** (_all(tags.get(BITS)) or (1,))[0]
+    length = 2 ** sample_bits(tags)
     if len(transfer) in (length, 3 * length):
         tables = np.array(transfer, float).reshape(-1, length) / 65535
         curves = [rgb_space.sampled(table) for table in tables]
         return RgbSpace(space.name, space.to_xyz, tuple(curves * (3 // len(curves))))
     return space
+
+
+def sample_bits(tags: Tags) -> int:
+    """The bits of a sample; raises ImageError for signed ones, which say not what is white."""
+    bits = (_all(tags.get(BITS)) or (1,))[0]
+    if _SIGNED in _all(tags.get(SAMPLE_FORMAT)) and bits < 32:
+        raise ImageError(f"has signed {bits}-bit samples; only unsigned ones have a known range")
+    return bits
 
 
 def has_planes(tags: Tags) -> bool:
@@ -129,7 +141,8 @@ def read_planes(
 
 def refusal(file: BinaryIO) -> str:
     """Says of a TIFF that Pillow does not read what kind it is."""
-    directory = next(_chain(file, _header(file)), None)
+    header = _header(file)
+    directory = next(_chain(file, header), None)
     if directory is None:
         return "is not a picture of a kind that Pillow can read"
     facts = ", ".join(
@@ -227,13 +240,36 @@ def _chain(file: BinaryIO, header: bytes) -> Iterator[ImageFileDirectory_v2]:
 
 def _directory(file: BinaryIO, header: bytes, at: int) -> ImageFileDirectory_v2 | None:
     """None for one that cannot be read: if it matters, Pillow says so."""
-    directory = ImageFileDirectory_v2(header)
     try:
+        directory = ImageFileDirectory_v2(header)
         file.seek(at)
         directory.load(file)
         return directory if WIDTH in directory and HEIGHT in directory else None
     except Exception:  # As many kinds as for broken pictures.
         return None
+
+
+def _offsets_below(file: BinaryIO, header: bytes, at: int) -> tuple[int, ...]:
+    """The tag SubIFDs of a directory; Pillow leaves it out where its offsets have 64 bits."""
+    order, big = _form(header)
+    count, entry = ("Q", "HHQQ") if big else ("H", "HHII")
+    file.seek(at)
+    (entries,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
+    size = struct.calcsize(order + entry)
+    table = file.read(entries * size)
+    for tag, kind, number, value in struct.iter_unpack(
+        order + entry, table[: len(table) // size * size]
+    ):
+        code = {4: "I", 13: "I", 16: "Q", 18: "Q"}.get(kind)  # LONG, IFD, LONG8, IFD8
+        if tag != SUB_DIRECTORIES or code is None or number > _MOST_DIRECTORIES:
+            continue
+        if number == 1:
+            return (value,)
+        file.seek(value)
+        form = f"{order}{number}{code}"
+        offsets = file.read(struct.calcsize(form))
+        return struct.unpack(form, offsets) if len(offsets) == struct.calcsize(form) else ()
+    return ()
 
 
 def _all(value: object) -> tuple:
