@@ -1,6 +1,6 @@
-"""What the boxes of AVIF, HEIF and JPEG 2000 say of colour (ISO 14496-12, 23008-12, 15444-1).
+"""What the boxes of AVIF, HEIF and JPEG 2000 say of colour and depth.
 
-Pillow gives none of it but an AVIF's ICC profile.
+ISO 14496-12, 23008-12 and 15444-1. Pillow gives none of it but an AVIF's ICC profile.
 """
 
 import struct
@@ -16,6 +16,7 @@ class BoxColor:
 
     icc: bytes | None = None
     codes: tuple[int, int] | None = None  # primaries and transfer by H.273
+    bits: int | None = None  # of a sample
 
 
 def box_color(data: bytes) -> BoxColor:
@@ -28,15 +29,17 @@ def box_color(data: bytes) -> BoxColor:
             properties = _primary_properties(boxes)
     except (struct.error, IndexError, ValueError):
         return BoxColor()
-    icc = codes = None
+    icc = codes = bits = None
     for kind, body in properties:
+        if kind == b"pixi" and len(body) > 5:
+            bits = max(body[5:])
         if kind == b"colr" and body[:4] in (b"prof", b"rICC"):
             icc = icc or bytes(body[4:])
         elif kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
             codes = codes or struct.unpack_from(">HH", body, 4)
         elif kind == b"colr" and body[:1] in (b"\2", b"\3"):  # of JPEG 2000
             icc = icc or bytes(body[3:])
-    return BoxColor(icc, codes)
+    return BoxColor(icc, codes, bits)
 
 
 def _walk(data: memoryview, start: int, stop: int) -> Iterator[tuple[bytes, memoryview]]:

@@ -50,14 +50,16 @@ def read_facts(exif: bytes) -> ExifFacts:
     )
 
 
-def settled_exif(exif: bytes) -> bytes:
+def settled_exif(exif: bytes) -> bytes | None:
     """The same EXIF for pixels that are upright and in sRGB, without a thumbnail.
 
-    Changed in place, so that a camera's notes, which hold offsets, stay readable. Raises ValueError
-    for what is no EXIF.
+    Changed in place, so that a camera's notes, which hold offsets, stay readable. None if it tells
+    of nothing but the orientation. Raises ValueError for what is no EXIF.
     """
     tree = _Tree(exif)
     main = tree.entries(tree.first)
+    if set(main) <= {ORIENTATION}:
+        return None
     tree.set_short(main.get(ORIENTATION), 1)
     detail = tree.entries(tree.number(main.get(EXIF_IFD), 0))
     tree.set_short(detail.get(COLOR_SPACE), 1)

@@ -82,6 +82,8 @@ def _colors(
     if image.format in _BOXED:
         boxed = box_color(read())
         icc, codes = icc or boxed.icc, boxed.codes
+        if boxed.bits and boxed.bits > 8:
+            notes.append(f"{boxed.bits}-bit converted to 8-bit")
     if icc:
         return [icc]
     space = coded_space(*codes, "nclx", notes) if codes else None

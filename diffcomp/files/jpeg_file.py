@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 _END = b"\xff\xd9"
+_FIRST_BITS = (0b10101010, 0b01010101, 0b11111110)  # where the missing ones may be few
 _START_OF_SCAN, _PROGRESSIVE = 0xDA, (0xC2, 0xCA)
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC9, 0xCC))
 
@@ -15,19 +16,27 @@ def with_end(data: bytes) -> bytes | None:
     """The file with its end marker, or None unless only that is missing.
 
     libjpeg fills what is missing with grey and says so in a warning that Pillow keeps to itself. So
-    the file is decoded twice, the second time with noise and every restart marker before the end:
-    only a picture that needs no more bytes is the same.
+    the file is decoded several times, with other bits and every restart marker before the end: only
+    a picture that needs no more bytes is always the same.
     """
+    data = data.rstrip(b"\xff")  # half of the marker
     if not _scans_are_complete(data):
         return None
-    noise = np.random.default_rng(0).integers(0, 255, (9, 64), np.uint8)  # never a marker's 255
-    restarts = b"".join(bytes((255, 0xD0 + i)) + noise[i].tobytes() for i in range(8))
     try:
         plain = _pixels(data + _END)
-        disturbed = _pixels(data + noise[8].tobytes() + restarts + _END)
+        for first in _FIRST_BITS:
+            if not np.array_equal(plain, _pixels(data + _disturbance(first) + _END)):
+                return None
     except Exception:  # As many kinds as for broken pictures.
         return None
-    return data + _END if np.array_equal(plain, disturbed) else None
+    return data + _END
+
+
+def _disturbance(first: int) -> bytes:
+    """Bytes that begin as given, then noise and restart markers, for a decoder that wants more."""
+    noise = np.random.default_rng(first).integers(0, 255, (9, 64), np.uint8)  # 255 is a marker's
+    restarts = b"".join(bytes((255, 0xD0 + i)) + noise[i].tobytes() for i in range(8))
+    return bytes([first]) + noise[8].tobytes() + restarts
 
 
 def _pixels(data: bytes) -> np.ndarray:
