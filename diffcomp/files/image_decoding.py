@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from diffcomp.coding.bitstream import MAX_PIXELS, MAX_SIDE
-from diffcomp.files import deep_samples, jpeg_file, png_file, tiff_file
+from diffcomp.files import deep_samples, jpeg_file, png_file, tiff_directories, tiff_file
 from diffcomp.files.image_error import ImageError
 from diffcomp.files.image_statements import Statements, is_tiff, read_statements
 from diffcomp.files.pillow_packages import enable_package
@@ -218,6 +218,6 @@ def _raw_mode(image: Image.Image) -> str:
         return ""
     if image.format == "PPM" and isinstance(args, tuple) and args[-1] > 255:  # the largest value
         return raw_mode + ";16B"
-    photometric = image.tag_v2.get(tiff_file.PHOTOMETRIC) if is_tiff(image) else None
+    photometric = image.tag_v2.get(tiff_directories.PHOTOMETRIC) if is_tiff(image) else None
     deep = image.mode in deep_samples.GREY_MODES
     return raw_mode + ";I" if deep and photometric == 0 else raw_mode
