@@ -198,7 +198,7 @@ def test_a_profile_of_tables_gets_8_bits_and_a_note(tmp_path):
     samples = (PIXELS[..., 0].astype(np.uint16) << 8) + 77
     loaded = read(tmp_path, profile_chunk(cmyk_profile()), pixels=np.stack([samples] * 3, -1))
     assert loaded.notes == (
-        "16-bit cut to 8-bit before its ICC profile, which has tables",
+        "16-bit cut to 8-bit before its ICC profile, which has more than curves",
         "ICC profile of colour space CMYK ignored: the picture is RGB",
     )
 

@@ -119,7 +119,7 @@ def deep_to_srgb(
             notes.append(f"{depth} converted to 8-bit")
             return _in_space(samples, white, space, notes)
         if profile:
-            notes.append(f"{depth} cut to 8-bit before its ICC profile, which has tables")
+            notes.append(f"{depth} cut to 8-bit before its ICC profile, which has more than curves")
             return to_srgb(_image(to_8_bits(samples, white)), (color,), notes)
     notes.append(f"{depth} converted to 8-bit")
     return np.array(_image(to_8_bits(samples, white)).convert("RGB"))

@@ -4,6 +4,7 @@ For colours that a file states without an ICC profile, and for samples deeper th
 Little CMS takes from Pillow.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,8 @@ _D50 = np.array([0.9642, 1.0, 0.8249])  # XYZ of the ICC's profile connection sp
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
-_BLOCK = 2**18  # pixels converted at a time, to bound memory
+_BLOCK = 2**16  # pixels converted at a time, to bound memory
+_LAST_CODE = np.float32(2**20 - 1)  # of the table of sRGB's curve: 0.003 levels apart at most
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class RgbSpace:
             linear = np.stack([d(block[:, i]) for i, d in enumerate(decoders)], axis=-1)
             if channels == 3:
                 linear = linear @ to_srgb
-            out[start : start + _BLOCK] = np.rint(255 * srgb_encode(linear))
+            np.clip(linear, 0, 1, out=linear)
+            linear *= _LAST_CODE
+            out[start : start + _BLOCK] = _encoded_levels()[linear.astype(np.int32)]
         return out.reshape(height, width, 3)
 
     def is_srgb(self) -> bool:
@@ -100,10 +104,12 @@ def _decoder(curve: Curve, dtype: np.dtype, white: float) -> Curve:
     return lambda samples: table[samples]
 
 
-def srgb_encode(linear: np.ndarray) -> np.ndarray:
-    """Linear light -> sRGB (IEC 61966-2-1), both clipped to 0..1."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+@functools.cache
+def _encoded_levels() -> np.ndarray:
+    """sRGB as uint8 of linear light in equal steps from 0 to 1 (IEC 61966-2-1)."""
+    linear = (np.arange(int(_LAST_CODE) + 1) + 0.5) / _LAST_CODE  # the middle of each step
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(255 * encoded).astype(np.uint8)
 
 
 def srgb_decode(encoded: np.ndarray) -> np.ndarray:

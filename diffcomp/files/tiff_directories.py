@@ -1,7 +1,7 @@
 """The directories of a TIFF file: the chain, those below, and a new one for Pillow to start with.
 
-Each directory has tags, by their numbers (TIFF 6.0). Pillow reads a directory; it does not show those
-below another (SubIFDs), nor lets one be chosen by its place.
+Each directory has tags, by their numbers (TIFF 6.0). Pillow reads a directory; it does not show
+those below another (SubIFDs), nor lets one be chosen by its place.
 """
 
 import io
