@@ -102,7 +102,7 @@ class Codec:
         """y after `refinement.refine`, of the same shape."""
         height, width = (Z_STRIDE * side for side in z.shape[:2])
         padded = _pad(y, height // Y_STRIDE, width // Y_STRIDE)
-        step = np.float32(self.model.coder.steps(code) * 2.0**-STEP_BITS)
+        step = (self.model.coder.steps(code) * 2.0**-STEP_BITS).astype(np.float32)
         refined = refinement.refine(
             self.model.config,
             self._all_params,

@@ -9,6 +9,7 @@ import pytest
 
 from diffcomp.coding.bitstream import (
     HEADER_BYTES,
+    MAX_METADATA,
     MAX_PIXELS,
     MAX_SIDE,
     BitstreamError,
@@ -82,7 +83,7 @@ def test_header_takes_at_most_32_bytes() -> None:
     ("positions", "message"),
     [
         (range(0, 3), "not a .dfc file"),
-        (range(3, 4), "reads version 1"),
+        (range(3, 4), "reads versions 1 and 2"),
         (range(4, 13), "damaged"),
         (range(13, 21), "truncated|surplus"),
         (range(21, 29), "damaged"),
@@ -111,6 +112,52 @@ def test_every_truncation_is_found() -> None:
             unpack(data[:length])
 
 
+WITH_METADATA = dataclasses.replace(EXAMPLE, metadata=b"who")
+
+GOLDEN_WITH_METADATA = (
+    "44464302"  # magic and version
+    "efcdab890003000207"  # fingerprint, width, height, quality code: as before
+    "030000000500000067452301"  # lengths and CRC-32 of the symbols: as before
+    "32d97793"  # CRC-32 of all the rest
+    "03000000"  # length of the metadata
+    "7a65647768793f21"  # the streams
+    "77686f"  # "who"
+)
+
+
+def test_metadata_make_it_version_2() -> None:
+    assert pack(WITH_METADATA).hex() == GOLDEN_WITH_METADATA
+    assert unpack(bytes.fromhex(GOLDEN_WITH_METADATA)) == WITH_METADATA
+    longest = dataclasses.replace(EXAMPLE, metadata=bytes(MAX_METADATA))
+    assert unpack(pack(longest)) == longest
+
+
+def test_every_damage_to_a_file_with_metadata_is_found() -> None:
+    data = pack(WITH_METADATA)
+    for position in range(len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[position] ^= 1 << bit
+            with pytest.raises(BitstreamError):
+                unpack(bytes(damaged))
+    for length in range(len(data)):
+        with pytest.raises(BitstreamError, match="empty|truncated"):
+            unpack(data[:length])
+    with pytest.raises(BitstreamError, match="surplus bytes: expected 44 bytes, found 45"):
+        unpack(data + b"\0")
+
+
+@pytest.mark.parametrize("length", [0, MAX_METADATA + 1, 2**32 - 1])
+def test_metadata_of_a_length_that_is_not_allowed(length: int) -> None:
+    data = pack(WITH_METADATA)
+    forged_length = data[:29] + struct.pack("<I", length) + data[33:]
+    with pytest.raises(BitstreamError, match=f"metadata has {length} bytes; it must be 1 to"):
+        unpack(forged_length)
+    if 0 < length < 2**25:
+        with pytest.raises(ValueError, match=f"at most {MAX_METADATA} bytes, found {length}"):
+            pack(dataclasses.replace(EXAMPLE, metadata=bytes(length)))
+
+
 @pytest.mark.parametrize("surplus", [b"\0", b"more"])
 def test_surplus_bytes_are_found(surplus: bytes) -> None:
     found = 37 + len(surplus)
@@ -132,8 +179,8 @@ def test_foreign_files(data: bytes) -> None:
 
 
 def test_version_of_the_future_is_named_before_anything_else() -> None:
-    with pytest.raises(BitstreamError, match="the file has version 2, this program reads"):
-        unpack(b"DFC\x02")
+    with pytest.raises(BitstreamError, match="the file has version 3, this program reads"):
+        unpack(b"DFC\x03")
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 8), (8, 0), (0, 0)])

@@ -90,10 +90,13 @@ def test_all_outputs_name_the_protocol_and_what_they_lack(evaluated):
 
 
 def test_the_table_is_printed(folder, capsys):
-    assert run(folder, "--model", "", "--baselines", "jpeg=9/50", "--metrics", "psnr") == 0
+    (folder / "c.heic").write_bytes(b"")
+    options = ("--model", "", "--baselines", "jpeg=9/50", "--metrics", "psnr")
+    assert run(folder, *options, images=("",)) == 0
     out = capsys.readouterr().out
     assert "protocol none: images as they are" in out and "PSNR (dB)" in out
     assert len([line for line in out.splitlines() if "jpeg" in line]) == 2
+    assert "not measured: 1 .heic; name a file to have it measured" in " ".join(out.split())
     assert f"Report: {folder / 'out' / 'report.html'}" in out
 
 

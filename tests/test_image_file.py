@@ -4,13 +4,13 @@ import io
 import re
 import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
+from picture_files import png, tiff
 from PIL import Image, JpegImagePlugin
 
-from diffcomp.files import image_file
+from diffcomp.files import image_decoding
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.image_file import (
     ImageError,
@@ -23,30 +23,6 @@ from diffcomp.files.image_file import (
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, channels), np.uint8)
-
-
-def png(width: int, height: int, depth: int, color_type: int, rows: bytes, *chunks) -> bytes:
-    """A PNG from raw rows, each with its filter byte; chunks are (name, data) before the rows."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
-
-
-def tiff(width: int, bits: int, sample_format: int, white_is_zero: bool, row: bytes) -> bytes:
-    """A little-endian TIFF of one grey row."""
-    long, short = 4, 3
-    tags = [(256, long, width), (257, long, 1), (258, short, bits), (259, short, 1)]
-    tags += [(262, short, 0 if white_is_zero else 1), (273, long, 8), (277, short, 1)]
-    tags += [(278, long, 1), (279, long, len(row)), (339, short, sample_format)]
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
-    return b"II*\0" + struct.pack("<I", 8 + len(row)) + row + directory
 
 
 def save(path, image: Image.Image, **options):
@@ -158,8 +134,9 @@ def test_16_bit_grey_of_mode_i_is_rounded(tmp_path):
 
 
 def test_16_bit_rgb_is_noted(tmp_path):
-    samples = np.array([0x80FF, 0x8100, 0xFFFF], ">u2").tobytes()
+    samples = np.array([0x80FF, 0x8101, 0xFFFF], ">u2").tobytes()
     loaded = read_image(put(tmp_path / "a.png", png(1, 1, 16, 2, b"\0" + samples)))
+    # 128.494 and 128.502 of 255: rounded, not cut.
     assert loaded.pixels.tolist() == [[[128, 129, 255]]]
     assert loaded.notes == ("16-bit converted to 8-bit",)
     loaded = read_image(put(tmp_path / "a.ppm", b"P6 1 1 65535\n" + samples))
@@ -401,12 +378,12 @@ def test_size_limits(tmp_path):
 def test_limit_is_ours_and_pillows_is_restored(tmp_path, monkeypatch, extension):
     path = save(tmp_path / f"a.{extension}", Image.fromarray(noise(10, 10)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    monkeypatch.setattr(image_file, "_ORDINARY_PIXELS", 20)
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 100)
+    monkeypatch.setattr(image_decoding, "_ORDINARY_PIXELS", 20)
+    monkeypatch.setattr(image_decoding, "MAX_PIXELS", 100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(read_image(path).pixels, noise(10, 10))
-    monkeypatch.setattr(image_file, "MAX_PIXELS", 98)
+    monkeypatch.setattr(image_decoding, "MAX_PIXELS", 98)
     with pytest.raises(ImageError, match="exceeds limit of 98 pixels"):
         read_image(path)
     assert Image.MAX_IMAGE_PIXELS == 20

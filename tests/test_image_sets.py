@@ -40,6 +40,23 @@ def test_names_are_longer_where_short_ones_meet(tmp_path):
         named(paths[0], paths[0])
 
 
+def test_pictures_of_other_kinds_in_a_folder_are_counted(tmp_path):
+    save(tmp_path / "a.png", 1)
+    for name in ("b.HEIC", "c.heic", "deeper/d.gif", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    images = open_images([str(tmp_path)], NONE)
+    assert [image.name for image in images] == ["a"]
+    assert images.left_out == {".heic": 2, ".gif": 1}
+    # A file that is named is read whatever its kind.
+    picture = tmp_path / "e.gif"
+    Image.fromarray(np.full((8, 9, 3), 5, np.uint8)).save(picture)
+    assert named(str(tmp_path), str(picture)) == {"a": 1, "e": 5}
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ValueError, match=r"no image \(.*\); 2 .gif, 2 .heic are not read."):
+        open_images([str(tmp_path)], NONE)
+
+
 def test_what_a_protocol_leaves_out_is_not_there(tmp_path):
     small = save(tmp_path / "small.png", 1)
     assert named(small, protocol=PROTOCOLS["coco"]) == {}

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from diffcomp import cli
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import Container
 from diffcomp.coding.file_info import file_info
+from diffcomp.coding.metadata import read_metadata
 from diffcomp.commands import file_jobs
 from diffcomp.commands.compress import DIRECTION
 from diffcomp.export.shipped_models import model_names
@@ -182,3 +183,27 @@ def test_a_command_that_is_stopped_leaves_whole_files_and_goes_on(folder, photo,
     assert cli.main(["compress", "p", "-r", "-o", "out", "--skip-existing", *MODEL]) == 0
     assert len(coded(folder)) == 63
     assert {path: Path(path).read_bytes() for path in before} == before
+
+
+def test_metadata_is_left_out_and_said_or_carried(folder, photo, capsys):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "A. Painter"
+    Image.fromarray(photo).save("e.jpg", exif=exif)
+    assert cli.main(["compress", "e.jpg", *MODEL[:2]]) == 0
+    assert "e.jpg: EXIF left out; --keep-metadata carries it" in capsys.readouterr().err
+    assert not read_metadata(Path("e.dfc").read_bytes())
+    args = ["compress", "e.jpg", "k.dfc", "--keep-metadata", *MODEL]
+    assert cli.main(args) == 0
+    assert cli.main(["info", "k.dfc"]) == 0
+    assert "metadata" in capsys.readouterr().out
+    for name in ("k.png", "k.jpg", "k.tif", "k.webp"):
+        assert cli.main(["decompress", "k.dfc", name, *MODEL]) == 0
+        with Image.open(name) as image:
+            assert image.getexif()[ExifTags.Base.Artist] == "A. Painter"
+    assert cli.main(["decompress", "k.dfc", "k.bmp", *MODEL[:2]]) == 0
+    assert "EXIF left out; the format cannot hold it" in capsys.readouterr().err
+    size = len(Path("k.dfc").read_bytes())
+    assert cli.main([*args[:-1], "--target-size", str(size), "--force"]) == 0
+    assert len(Path("k.dfc").read_bytes()) <= size
+    assert cli.main([*args[:-1], "--target-size", "9", "--force"]) == 1
+    assert "the metadata alone takes" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 Where to read, from the file down:
 
     the .dfc container                         bitstream.py (file_info: what it says of itself)
+    EXIF and XMP in the container              metadata.py
     symbols and table indexes of y and z       latent_coder.py
     the passes over y, by family               checkerboard_coder.py, single_pass_coder.py
     means and scales, in integers              entropy_parameters.py over fixed_point.py

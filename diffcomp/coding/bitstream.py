@@ -1,10 +1,12 @@
 """The `.dfc` container: one compressed image as a fixed header and two range coded streams.
 
+Version 2 is version 1 with metadata; a file without is written as version 1.
+
 All integers are unsigned and little-endian:
 
     offset  bytes  field
          0      3  magic "DFC"
-         3      1  version, 1
+         3      1  version, 1 or 2
          4      4  fingerprint: names the part of the model that coding depends on
          8      2  width in pixels, at least 1
         10      2  height in pixels, at least 1
@@ -13,7 +15,8 @@ All integers are unsigned and little-endian:
         17      4  length of the y stream in bytes
         21      4  CRC-32 of the decoded symbols and indexes, made by the codec
         25      4  CRC-32 of the whole file except these four bytes
-        29         z stream, then y stream; the file ends with the last byte of the y stream
+        29      4  version 2 only: length of the metadata in bytes, from 1 to `MAX_METADATA`
+        29 / 33    z stream, then y stream, then metadata; with them the file ends
 
 CRC-32 is that of zlib (ISO 3309). The first tells damage to the file from a decoder that computes
 other numbers than the encoder did: it is checked after decoding, by the codec.
@@ -25,12 +28,16 @@ from dataclasses import dataclass
 
 MAGIC = b"DFC"
 VERSION = 1
-HEADER_BYTES = 29
+VERSION_WITH_METADATA = 2
+HEADER_BYTES = 29  # of version 1; version 2 has METADATA_LENGTH_BYTES more
+METADATA_LENGTH_BYTES = 4
+MAX_METADATA = 2**24  # bytes, compressed, and again inflated
 MAX_SIDE = 2**16 - 1
 MAX_PIXELS = 2**28
 
 _FIELDS = struct.Struct("<3sBIHHBIII")  # everything before the file's CRC-32
 _CRC = struct.Struct("<I")
+_METADATA_LENGTH = struct.Struct("<I")
 
 
 class BitstreamError(ValueError):
@@ -48,10 +55,11 @@ class Container:
     symbols_crc: int  # uint32, CRC-32 of the decoded symbols and indexes
     z_stream: bytes
     y_stream: bytes
+    metadata: bytes = b""  # the chunk of `coding/metadata.py`; coding does not depend on it
 
 
 def pack(container: Container) -> bytes:
-    """Returns the file of a container: `HEADER_BYTES` and the two streams.
+    """Returns the file of a container: `HEADER_BYTES`, the two streams, and metadata if any.
 
     Raises:
       ValueError: if a field is not an integer in its range, or the image is too large.
@@ -68,9 +76,14 @@ def pack(container: Container) -> bytes:
                 f"{name} must be an integer from {smallest} to {largest}, "
                 f"found {value!r} ({type(value).__name__})"
             )
+    metadata_length = _stream_length("metadata", container.metadata)
+    if metadata_length > MAX_METADATA:
+        raise ValueError(
+            f"metadata must have at most {MAX_METADATA} bytes, found {metadata_length}"
+        )
     fields = _FIELDS.pack(
         MAGIC,
-        VERSION,
+        VERSION_WITH_METADATA if container.metadata else VERSION,
         container.fingerprint,
         container.width,
         container.height,
@@ -80,6 +93,8 @@ def pack(container: Container) -> bytes:
         container.symbols_crc,
     )
     payload = container.z_stream + container.y_stream
+    if container.metadata:
+        payload = _METADATA_LENGTH.pack(metadata_length) + payload + container.metadata
     return fields + _CRC.pack(_file_crc(fields, payload)) + payload
 
 
@@ -98,19 +113,17 @@ def unpack(data: bytes) -> Container:
         raise BitstreamError("the file is empty")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise BitstreamError(f"not a .dfc file: it starts with {data[:3]!r} instead of {MAGIC!r}")
-    if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
+    header_bytes = _header_bytes(data)
+    if len(data) < header_bytes:
         raise BitstreamError(
-            f"the file has version {data[len(MAGIC)]}, this program reads version {VERSION}"
-        )
-    if len(data) < HEADER_BYTES:
-        raise BitstreamError(
-            f"the header is truncated: expected {HEADER_BYTES} bytes, found {len(data)}"
+            f"the header is truncated: expected {header_bytes} bytes, found {len(data)}"
         )
     fields, payload = data[: _FIELDS.size], data[HEADER_BYTES:]
     _, _, fingerprint, width, height, quality_code, z_length, y_length, symbols_crc = (
         _FIELDS.unpack(fields)
     )
-    expected = HEADER_BYTES + z_length + y_length
+    metadata_length = _metadata_length(data) if header_bytes > HEADER_BYTES else 0
+    expected = header_bytes + z_length + y_length + metadata_length
     if len(data) < expected:
         raise BitstreamError(f"the file is truncated: expected {expected} bytes, found {len(data)}")
     if len(data) > expected:
@@ -128,14 +141,16 @@ def unpack(data: bytes) -> Container:
         raise BitstreamError(f"the image has no pixels: width {width}, height {height}")
     if width * height > MAX_PIXELS:
         raise BitstreamError(_too_large(width, height))
+    z_start, y_start = header_bytes, header_bytes + z_length
     return Container(
         fingerprint=fingerprint,
         width=width,
         height=height,
         quality_code=quality_code,
         symbols_crc=symbols_crc,
-        z_stream=payload[:z_length],
-        y_stream=payload[z_length:],
+        z_stream=data[z_start:y_start],
+        y_stream=data[y_start : y_start + y_length],
+        metadata=data[y_start + y_length :],
     )
 
 
@@ -155,6 +170,24 @@ def check_fingerprint(container: Container, fingerprint: int, model_name: str) -
             f"the file was made by a model with fingerprint {container.fingerprint:#010x}, "
             f"but model {model_name!r} has {fingerprint:#010x}"
         )
+
+
+def _header_bytes(data: bytes) -> int:
+    """How long the header of a file is by its version; raises BitstreamError for another one."""
+    version = data[len(MAGIC)] if len(data) > len(MAGIC) else VERSION
+    if version not in (VERSION, VERSION_WITH_METADATA):
+        raise BitstreamError(
+            f"the file has version {version}, this program reads versions"
+            f" {VERSION} and {VERSION_WITH_METADATA}"
+        )
+    return HEADER_BYTES + (METADATA_LENGTH_BYTES if version == VERSION_WITH_METADATA else 0)
+
+
+def _metadata_length(data: bytes) -> int:
+    (length,) = _METADATA_LENGTH.unpack_from(data, HEADER_BYTES)
+    if not 1 <= length <= MAX_METADATA:
+        raise BitstreamError(f"the metadata has {length} bytes; it must be 1 to {MAX_METADATA}")
+    return length
 
 
 def _stream_length(name: str, stream: bytes) -> int:

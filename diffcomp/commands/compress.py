@@ -12,6 +12,7 @@ import numpy as np
 
 from diffcomp.byte_count import parse_bytes
 from diffcomp.coding.bitstream import MAX_PIXELS
+from diffcomp.coding.metadata import Metadata, attach_metadata, metadata_bytes
 from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import say
@@ -75,6 +76,9 @@ def add_parser(commands) -> None:  # noqa: ANN001
     command.add_argument(
         "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
     )
+    command.add_argument(
+        "--keep-metadata", action="store_true", help="carry EXIF and XMP (default: left out)"
+    )
     file_jobs.add_options(command, DEFAULT_MODEL)
 
 
@@ -90,7 +94,7 @@ def _compress(
     args: argparse.Namespace,
     jobs: list[FileJob],
     background: tuple[int, int, int] | None,
-    coded: Callable[[np.ndarray], tuple[bytes, str]],
+    coded: Callable[[np.ndarray, Metadata], tuple[bytes, str]],
     job: FileJob,
 ) -> None:
     image = _read(job, background)
@@ -102,7 +106,10 @@ def _compress(
         file_jobs.one_if_large(height * width),
         file_jobs.job_spinner(args, jobs, f"compressing {width} x {height}"),
     ):
-        data, found = coded(image.pixels)
+        kept = image.metadata if args.keep_metadata else Metadata()
+        data, found = coded(image.pixels, kept)
+    if image.metadata and not kept:
+        say(args, f"{job.input}: {image.metadata.kinds} left out; --keep-metadata carries it")
     if job.output == STANDARD:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -134,17 +141,27 @@ def _target(args: argparse.Namespace) -> tuple[str, float] | None:
 
 
 def _coded(
-    args: argparse.Namespace, target: tuple[str, float] | None, pixels: np.ndarray
+    args: argparse.Namespace,
+    target: tuple[str, float] | None,
+    pixels: np.ndarray,
+    metadata: Metadata,
 ) -> tuple[bytes, str]:
     """The file's bytes, and what the search for a target found."""
     codec = file_jobs.loaded_codec(args.model or DEFAULT_MODEL)
     if target is None:
-        return codec.compress(pixels, args.quality, effort=args.effort), ""
+        data = codec.compress(pixels, args.quality, effort=args.effort)
+        return attach_metadata(data, metadata), ""
     from diffcomp import rate_search
 
-    found = rate_search.compress_to(codec, pixels, rate_search.Target(*target), args.effort)
-    measured = f", {target[0]} {found.value:.4g}" if target[0] in ("psnr", "lpips") else ""
-    return found.data, f", quality {found.quality:g}{measured}"
+    kind, value = target
+    # The metadata is part of the file, and takes its share of a size.
+    kept = metadata_bytes(metadata)
+    value -= {"bytes": kept, "bpp": 8 * kept * 3 / pixels.size}.get(kind, 0.0)
+    if value <= 0:
+        raise ValueError(f"the metadata alone takes {kept} bytes, more than the target.")
+    found = rate_search.compress_to(codec, pixels, rate_search.Target(kind, value), args.effort)
+    measured = f", {kind} {found.value:.4g}" if kind in ("psnr", "lpips") else ""
+    return attach_metadata(found.data, metadata), f", quality {found.quality:g}{measured}"
 
 
 def _read(job: FileJob, background: tuple[int, int, int] | None) -> image_file.LoadedImage:

@@ -7,11 +7,12 @@ import sys
 
 from diffcomp.coding.bitstream import MAX_PIXELS
 from diffcomp.coding.file_info import file_info
+from diffcomp.coding.metadata import Metadata, read_metadata
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import named, say
 from diffcomp.decode_settings import COMPUTE_DTYPES, MAX_STEPS, DecodeSettings
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
-from diffcomp.files import atomic_file, image_file
+from diffcomp.files import atomic_file, image_output
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
         "--suffix",
         default=".png",
         metavar="EXT",
-        help=f"of outputs that are not named: {' '.join(image_file.WRITE_SUFFIXES)}"
+        help=f"of outputs that are not named: {' '.join(image_output.WRITE_SUFFIXES)}"
         " (default: %(default)s)",
     )
     add = command.add_argument
@@ -69,7 +70,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
 def run(args: argparse.Namespace) -> None:
     """Decompresses every input; raises what `terminal.FAILURES` lists."""
     suffix = args.suffix if args.suffix.startswith(".") else f".{args.suffix}"
-    image_file.image_format(f"--suffix {suffix}")
+    image_output.image_format(f"--suffix {suffix}")
     direction = Direction(
         input_suffixes=frozenset({SUFFIX}),
         suffix=suffix,
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     jobs = file_jobs.planned(args, direction)
     for job in jobs:
         if job.output != STANDARD:
-            image_file.image_format(job.output)
+            image_output.image_format(job.output)
     settings = DecodeSettings(
         args.steps, args.gamma, args.eta, args.realism, args.seed, args.compute_dtype
     )
@@ -94,6 +95,7 @@ def _decompress(
     job: FileJob,
 ) -> None:
     data = read_coded(job)
+    to_standard = job.output == STANDARD
     with named(job.input):
         info = file_info(data)
         model = args.model or model_names().get(info.fingerprint, DEFAULT_MODEL)
@@ -102,11 +104,15 @@ def _decompress(
             file_jobs.job_spinner(args, jobs, f"decompressing {info.width} x {info.height}"),
         ):
             pixels = file_jobs.loaded_codec(model).decode(data, settings)
-    if job.output == STANDARD:
-        sys.stdout.buffer.write(image_file.encode_image(pixels, suffix))
+        metadata: Metadata | None = read_metadata(data)
+    if metadata and not image_output.holds_metadata(f"x{suffix}" if to_standard else job.output):
+        say(args, f"{job.input}: {metadata.kinds} left out; the format cannot hold it")
+        metadata = None
+    if to_standard:
+        sys.stdout.buffer.write(image_output.encode_image(pixels, suffix, metadata))
         sys.stdout.buffer.flush()
     else:
-        image_file.write_image(job.output, pixels, args.force)
+        image_output.write_image(job.output, pixels, args.force, metadata)
     log.info("%s is written", job.output)
     say(args, f"{job.output}: {info.width} x {info.height}")
 

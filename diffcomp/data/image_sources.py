@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from multiprocessing import pool
 from pathlib import Path
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+# Pictures too, but not taken from a folder: animations, cameras' raw data, what takes a package.
+OTHER_SUFFIXES = {
+    *(".apng", ".gif", ".heic", ".heif", ".hif", ".ico", ".j2k", ".jfif", ".jp2", ".jxl", ".jpe"),
+    *(".mpo", ".pbm", ".pgm", ".pnm", ".psd", ".svg", ".tga"),
+    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
+}
 
 
 class ImageSource(Protocol):
@@ -48,12 +55,21 @@ class ImageSource(Protocol):
 
 
 class FolderImages:
-    """The pictures below a folder, sorted by path; raises ValueError when there are none."""
+    """The pictures below a folder, sorted by path; raises ValueError when there are none.
+
+    `left_out` counts, by suffix, the files there that are pictures of other kinds.
+    """
 
     def __init__(self, folder: str):
-        files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        paths = list(Path(folder).rglob("*"))
+        files = sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
+        suffixes = (path.suffix.lower() for path in paths)
+        self.left_out = Counter(suffix for suffix in suffixes if suffix in OTHER_SUFFIXES)
         if not files:
-            raise ValueError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+            others = f"; {counted(self.left_out)} are not read" if self.left_out else ""
+            raise ValueError(
+                f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}){others}."
+            )
         self._files = [str(file) for file in files]
 
     def __len__(self) -> int:
@@ -132,6 +148,12 @@ def validation_images(
         taken = min(count, len(source))
         yield from ((source.name(i), source.read(i)) for i in range(taken))
         count -= taken
+
+
+def counted(suffixes: Counter[str]) -> str:
+    """Counts by suffix as text: "2 .heic, 1 .gif"."""
+    ordered = sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {suffix}" for suffix, count in ordered)
 
 
 def _header_size(file: str) -> tuple[int, int] | ImageError:

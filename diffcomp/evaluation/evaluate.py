@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from diffcomp.data.image_sources import counted
 from diffcomp.evaluation import (
     plots,
     published,
@@ -155,6 +156,11 @@ def _notes(
         notes.append(
             f"{len(measured)} of the {protocol.images} images of protocol {protocol.name}: "
             "figures of all of them will differ"
+        )
+    if images.left_out:
+        notes.append(
+            f"pictures in the folders that are not measured: {counted(images.left_out)};"
+            " name a file to have it measured"
         )
     notes += summary.check_complete(points, len(measured))
     if config.published and not quoted:

@@ -37,6 +37,7 @@ class ImageSet:
     files: dict[str, Path]  # by name
     data_sets: dict[str, TfdsImages]  # by NAME/SPLIT
     protocol: Protocol
+    left_out: Counter[str]  # pictures of other kinds in the folders, by suffix
 
     def __iter__(self) -> Iterator[NamedImage]:
         for name, path in self.files.items():
@@ -66,7 +67,7 @@ def open_images(sources: Sequence[str], protocol: Protocol) -> ImageSet:
     hint = f" Get {protocol.where}" if protocol.where else ""
     if not sources and not protocol.source:
         raise ValueError(f"No images given; protocol {protocol.name} has no data set.{hint}")
-    paths, data_sets = [], {}
+    paths, data_sets, left_out = [], {}, Counter()
     for source in sources or [protocol.source]:
         if source.startswith(TFDS):
             place = source.removeprefix(TFDS)
@@ -74,11 +75,12 @@ def open_images(sources: Sequence[str], protocol: Protocol) -> ImageSet:
         elif Path(source).is_dir():
             folder = FolderImages(source)
             paths += [Path(folder.name(index)) for index in range(len(folder))]
+            left_out += folder.left_out
         elif Path(source).is_file():
             paths.append(Path(source))
         else:
             raise ImageError(f"{source}: no such file or folder.{hint}")
-    return ImageSet(_name(paths), data_sets, protocol)
+    return ImageSet(_name(paths), data_sets, protocol, left_out)
 
 
 def _open_tfds(place: str, hint: str) -> TfdsImages:
