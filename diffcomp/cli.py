@@ -6,6 +6,7 @@ Errors are one line and exit code 1.
 import argparse
 import contextlib
 import functools
+import gc
 import logging
 import runpy
 import sys
@@ -116,7 +117,8 @@ def _run_jobs(
     for job in jobs:
         try:
             atomic_file.check_target(job.output, args.force)
-            run(job)
+            with _collector_paused() if job is jobs[0] else contextlib.nullcontext():
+                run(job)
         except FAILURES as error:
             if not args.keep_going:
                 raise
@@ -258,6 +260,23 @@ def _add_quiet(command: argparse.ArgumentParser) -> None:
 
 def _add_verbose(command: argparse.ArgumentParser) -> None:
     command.add_argument("--verbose", action="store_true", help="say what takes how long")
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """For what imports JAX and Numba: of the million objects that they make, all stay.
+
+    Python's collector would look through them every now and then and once more at the end, which
+    takes as long as the imports themselves.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 @functools.cache

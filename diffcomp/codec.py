@@ -8,7 +8,7 @@ import functools
 import logging
 from pathlib import Path
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from diffcomp import codec_programs, compilation_cache
@@ -56,7 +56,8 @@ class Codec:
     def _on_device(self, prefixes: tuple[str, ...]) -> Params:
         """The parameters under the prefixes, moved there once: who only decodes needs half."""
         params = self.model.params.items()
-        return {path: jnp.asarray(value) for path, value in params if under(path, prefixes)}
+        # All at once, and not by `jnp.asarray`, which compiles a program for every shape.
+        return jax.device_put({path: value for path, value in params if under(path, prefixes)})
 
     def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
         """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.

@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from diffcomp import program_store
@@ -25,7 +24,7 @@ def encode_latents(
     `params` are those under the architecture's `encode_params`.
     """
     program = _program("encode", config, image.shape)
-    y, z = program(params, image, jnp.float32(quality))
+    y, z = program(params, image, np.float32(quality))
     return np.asarray(y), np.asarray(z)
 
 
@@ -34,7 +33,7 @@ def estimate_bits(
 ) -> float:
     """Bits of y and z that the float model expects of uint8 [H, W, 3], sides multiples of 64."""
     program = _program("estimate_bits", config, image.shape)
-    return float(program(params, image, jnp.float32(quality)))
+    return float(program(params, image, np.float32(quality)))
 
 
 def synthesize(
@@ -57,7 +56,7 @@ def synthesize(
         steps=settings.steps,
         compute_dtype=settings.compute_dtype,
     )
-    inputs = (*map(jnp.float32, knobs), jnp.uint32(settings.seed))
+    inputs = (*map(np.float32, knobs), np.uint32(settings.seed))
     return np.asarray(program(params, y_hat, *inputs))
 
 

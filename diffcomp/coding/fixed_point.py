@@ -49,15 +49,17 @@ class FixedPointConv:
     def __call__(self, h: np.ndarray) -> np.ndarray:
         """Integer-valued float64 [B, H, W, C_in], magnitudes <= 2**23 -> [B, H, W, C_out]."""
         side = self.kernel.shape[0]
-        b, height, width, _ = h.shape
+        b, height, width, channels = h.shape
         margin = side // 2
         h = np.pad(h, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
-        total = np.broadcast_to(self.bias.astype(np.float64), (b, height, width, len(self.bias)))
+        total = np.broadcast_to(self.bias.astype(np.float64), (b * height * width, len(self.bias)))
         for i in range(side):
             for j in range(side):
-                tap = np.ascontiguousarray(h[:, i : i + height, j : j + width])
+                # One product of matrices for each tap: of a stack of them NumPy makes one a row,
+                # and BLAS's threads would wait for each other as often.
+                tap = h[:, i : i + height, j : j + width].reshape(-1, channels)
                 total = total + tap @ self.kernel[i, j].astype(np.float64)
-        return round_shift(total, self.shift)
+        return round_shift(total, self.shift).reshape(b, height, width, -1)
 
 
 def round_shift(value: np.ndarray, shift: int) -> np.ndarray:

@@ -148,8 +148,7 @@ def load(directory: Path) -> ExportedModel:
         decode = from_mapping(DecodeConfig, description["decode"], "decode")
         architecture = architecture_of(config)
         coder = architecture.coder.from_arrays(_read_arrays(directory / "coding.npz"))
-        weights = _read_arrays(directory / "weights.npz")
-        params = {p: value.astype(np.float32, copy=False) for p, value in weights.items()}
+        params = _read_arrays(directory / "weights.npz", np.float32)
     except ModelError:
         raise
     except _DAMAGED as error:
@@ -167,10 +166,11 @@ def load(directory: Path) -> ExportedModel:
     return ExportedModel(name, config, params, coder, decode, card)
 
 
-def _read_arrays(file: Path) -> Params:
+def _read_arrays(file: Path, dtype: type | None = None) -> Params:
+    """Arrays by name, each turned into the type, if one is given, before the next is read."""
     # np.load would leave a file that it opened itself open, if it is damaged.
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {name: np.asarray(value, dtype) for name, value in arrays.items()}
 
 
 def _shapes_crc(config: AnyModelConfig, params: Params) -> str:
