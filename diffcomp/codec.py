@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from diffcomp import codec_programs, compilation_cache
-from diffcomp.coding import bitstream
+from diffcomp.coding import bitstream, range_coder
 from diffcomp.coding.bitstream import BitstreamError, Container
 from diffcomp.coding.file_info import FileInfo, describe
 from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
@@ -126,9 +126,11 @@ class Codec:
         """
         height, width = image.shape[:2]
         padded = _pad(image, self.padded_side(height), self.padded_side(width))
-        y, z = codec_programs.encode_latents(
+        latents = codec_programs.encode_latents(
             self.model.config, self._encode_params, padded, _network_quality(code)
         )
+        range_coder.implementation()  # is imported while JAX computes
+        y, z = map(np.asarray, latents)
         log.info("y and z are computed of %d x %d pixels, padded", *padded.shape[1::-1])
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]

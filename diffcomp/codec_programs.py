@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jax import Array
 
 from diffcomp import program_store
 from diffcomp.architectures.registry import AnyModelConfig
@@ -18,14 +19,12 @@ from diffcomp.params import Params
 
 def encode_latents(
     config: AnyModelConfig, params: Params, image: np.ndarray, quality: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """uint8 [H, W, 3], sides multiples of 64 -> y [H/16, W/16, C], z [H/64, W/64, D].
 
-    `params` are those under the architecture's `encode_params`.
+    `params` are those under the architecture's `encode_params`. JAX may still be computing y and z.
     """
-    program = _program("encode", config, image.shape)
-    y, z = program(params, image, np.float32(quality))
-    return np.asarray(y), np.asarray(z)
+    return _program("encode", config, image.shape)(params, image, np.float32(quality))
 
 
 def estimate_bits(
