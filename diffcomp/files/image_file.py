@@ -28,7 +28,8 @@ from diffcomp.files.color_conversion import composite, is_color, split_alpha, to
 _JPEG = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})
 _TIFF = ("TIFF", {"compression": "tiff_adobe_deflate"})
 _WRITERS = {
-    ".png": ("PNG", {}),
+    # On photographs a hundredth more bytes than by the usual level, 6, in less than half the time.
+    ".png": ("PNG", {"compress_level": 4}),
     ".webp": ("WEBP", {"lossless": True}),
     ".tif": _TIFF,
     ".tiff": _TIFF,
