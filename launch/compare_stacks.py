@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 from diffcomp.coding.range_coder import IMPLEMENTATION_VARIABLE, IMPLEMENTATIONS
 from diffcomp.files import image_file
@@ -94,6 +94,7 @@ def compare(pictures: Path) -> bool:
 
 
 def main(argv: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)
     paths = [Path(text) for text in argv[1:]]
     if len(paths) != (2 if _PART.value == "compress" else 1) or not paths[0].is_dir():
         raise app.UsageError("one folder of pictures must be given")
