@@ -55,9 +55,9 @@ class Codec:
 
     def _on_device(self, prefixes: tuple[str, ...]) -> Params:
         """The parameters under the prefixes, moved there once: who only decodes needs half."""
-        params = self.model.params.items()
+        weights = self.model.weights.items()
         # All at once, and not by `jnp.asarray`, which compiles a program for every shape.
-        return jax.device_put({path: value for path, value in params if under(path, prefixes)})
+        return jax.device_put({path: value for path, value in weights if under(path, prefixes)})
 
     def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
         """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.
