@@ -62,7 +62,8 @@ $(VENV_TFC)/.locked: requirements-tfc.lock
 # Starts from an empty folder, so that an interrupted installation cannot leave a broken one.
 # `type -ap` gives every match on PATH: behind a version manager's stub that cannot run there may
 # be a Python that can. Setuptools comes first: it builds the packages that have no wheel, so that
-# nothing is fetched but what the lock names.
+# nothing is fetched but what the lock names. Python compiles a module when it is first imported;
+# for pip to compile all of them would take longer than the rest of the installation.
 %/.locked:
 	@for candidate in $$(type -ap $(or $(PYTHON),$(PYTHON_NAMES))); do \
 	  if "$$candidate" -c '$(PROBE)' 2>/dev/null; then python=$$candidate; break; fi; \
@@ -75,9 +76,9 @@ $(VENV_TFC)/.locked: requirements-tfc.lock
 	fi; \
 	echo "Installing $< into $* with $$python (some minutes)"; \
 	"$$python" -m venv --clear $*
-	@$*/bin/python -m pip --disable-pip-version-check install --quiet \
+	@$*/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
 	  $$(sed -nE 's,^((setuptools|wheel)==[^ ;]+).*,\1,p' $<)
-	@$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+	@$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-compile \
 	  --no-build-isolation --requirement $<
 	@touch $@
 

@@ -55,15 +55,15 @@ Names used everywhere:
     coding part     the integers of a model that files depend on; its fingerprint stands in a file
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
-
-from diffcomp.coding.bitstream import BitstreamError
-from diffcomp.coding.file_info import FileInfo, file_info
-from diffcomp.decode_settings import DecodeSettings
-from diffcomp.export.shipped_models import ModelError
 
 if TYPE_CHECKING:
     from diffcomp.codec import Codec, load
+    from diffcomp.coding.bitstream import BitstreamError
+    from diffcomp.coding.file_info import FileInfo, file_info
+    from diffcomp.decode_settings import DecodeSettings
+    from diffcomp.export.shipped_models import ModelError
 
 __version__ = "0.1.0"
 __all__ = [
@@ -76,11 +76,19 @@ __all__ = [
     "load",
 ]
 
+# Imported when they are asked for: `load` and `Codec` bring in JAX, the others NumPy.
+_ORIGINS = {
+    "BitstreamError": "coding.bitstream",
+    "Codec": "codec",
+    "DecodeSettings": "decode_settings",
+    "FileInfo": "coding.file_info",
+    "ModelError": "export.shipped_models",
+    "file_info": "coding.file_info",
+    "load": "codec",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # `load` and `Codec` bring in JAX: only when they are asked for, so `diffcomp --help` is quick.
-    if name in ("Codec", "load"):
-        from diffcomp import codec
-
-        return getattr(codec, name)
+    if name in _ORIGINS:
+        return getattr(importlib.import_module(f"diffcomp.{_ORIGINS[name]}"), name)
     raise AttributeError(f"module 'diffcomp' has no attribute {name!r}")

@@ -9,12 +9,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from diffcomp import codec_programs, compilation_cache, refinement
 from diffcomp.codec_inputs import as_bytes, as_pixels
-from diffcomp.coding import bitstream
+from diffcomp.coding import bitstream, range_coder
 from diffcomp.coding.bitstream import BitstreamError, Container
 from diffcomp.coding.file_info import FileInfo, describe
 from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
@@ -57,12 +57,13 @@ class Codec:
 
     @functools.cached_property
     def _all_params(self) -> Params:
-        return {path: jnp.asarray(value) for path, value in self.model.params.items()}
+        return jax.device_put(self.model.params)
 
     def _on_device(self, prefixes: tuple[str, ...]) -> Params:
         """The parameters under the prefixes, moved there once: who only decodes needs half."""
-        params = self.model.params.items()
-        return {path: jnp.asarray(value) for path, value in params if under(path, prefixes)}
+        weights = self.model.weights.items()
+        # All at once, and not by `jnp.asarray`, which compiles a program for every shape.
+        return jax.device_put({path: value for path, value in weights if under(path, prefixes)})
 
     def compress(self, image: Any, quality: float | None = None, *, effort: int = 0) -> bytes:
         """A picture -> the bytes of a `.dfc` file.
@@ -161,9 +162,11 @@ class Codec:
         """
         height, width = image.shape[:2]
         padded = _pad(image, self.padded_side(height), self.padded_side(width))
-        y, z = codec_programs.encode_latents(
+        latents = codec_programs.encode_latents(
             self.model.config, self._encode_params, padded, _network_quality(code)
         )
+        range_coder.implementation()  # is imported while JAX computes
+        y, z = map(np.asarray, latents)
         log.info("y and z are computed of %d x %d pixels, padded", *padded.shape[1::-1])
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]

@@ -8,8 +8,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from diffcomp import program_store
 from diffcomp.architectures.registry import AnyModelConfig
@@ -19,14 +19,12 @@ from diffcomp.params import Params
 
 def encode_latents(
     config: AnyModelConfig, params: Params, image: np.ndarray, quality: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """uint8 [H, W, 3], sides multiples of 64 -> y [H/16, W/16, C], z [H/64, W/64, D].
 
-    `params` are those under the architecture's `encode_params`.
+    `params` are those under the architecture's `encode_params`. JAX may still be computing y and z.
     """
-    program = _program("encode", config, image.shape)
-    y, z = program(params, image, jnp.float32(quality))
-    return np.asarray(y), np.asarray(z)
+    return _program("encode", config, image.shape)(params, image, np.float32(quality))
 
 
 def estimate_bits(
@@ -34,7 +32,7 @@ def estimate_bits(
 ) -> float:
     """Bits of y and z that the float model expects of uint8 [H, W, 3], sides multiples of 64."""
     program = _program("estimate_bits", config, image.shape)
-    return float(program(params, image, jnp.float32(quality)))
+    return float(program(params, image, np.float32(quality)))
 
 
 def synthesize(
@@ -57,7 +55,7 @@ def synthesize(
         steps=settings.steps,
         compute_dtype=settings.compute_dtype,
     )
-    inputs = (*map(jnp.float32, knobs), jnp.uint32(settings.seed))
+    inputs = (*map(np.float32, knobs), np.uint32(settings.seed))
     # A copy: JAX's own array cannot be written to.
     return np.array(program(params, y_hat, *inputs))
 

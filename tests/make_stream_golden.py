@@ -1,7 +1,8 @@
 """Writes tests/golden/streams/: files of the frozen stack, and what decoders must find in them.
 
 Not run by the tests. It needs the environment of requirements-tfc.lock, whose range coder is
-TensorFlow Compression's: `make venv-tfc`, then `.venv-tfc/bin/python tests/make_stream_golden.py`.
+TensorFlow Compression's: `make .venv-tfc/.installed`, then
+`.venv-tfc/bin/python tests/make_stream_golden.py`.
 """
 
 import json

@@ -1,5 +1,6 @@
 """The command line as users meet it: a process with exit code, stdout, stderr and files."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -154,6 +155,49 @@ def test_transparency_needs_a_background(tmp_path, capsys):
 def test_wrong_usage_shows_the_usage(args, tmp_path):
     done = run(*args, cwd=tmp_path)
     check_fails(done, "usage: diffcomp", code=2)
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_blas_has_one_thread_unless_the_user_says_otherwise(given, tmp_path):
+    code = (
+        "import os, sys; sys.argv = ['diffcomp', '--version']\n"
+        "from diffcomp import __main__\n"
+        "assert 'numpy' not in sys.modules, 'too late to set anything'\n"
+        "try: __main__.main()\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    environment |= {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment |= {"OPENBLAS_NUM_THREADS": given} if given else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == (given or "1")
+
+
+def test_the_collector_runs_again_after_the_first_file(tmp_path, monkeypatch):
+    """Also after one that fails, and not if it was off before."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.dfc", "b.dfc"):
+        (tmp_path / name).touch()
+    states = []
+    monkeypatch.setattr(cli, "_decompress_file", lambda *_: states.append(gc.isenabled()))
+    assert gc.isenabled()
+    assert cli.main(["decompress", "a.dfc", "b.dfc", "--output-dir", "out"]) == 0
+    assert states == [False, True]
+    assert gc.isenabled()
+    with pytest.raises(KeyError), cli._collector_paused():
+        raise KeyError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with cli._collector_paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_help_and_version_need_no_jax(tmp_path):

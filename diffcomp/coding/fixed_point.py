@@ -49,20 +49,24 @@ class FixedPointConv:
     def __call__(self, h: np.ndarray) -> np.ndarray:
         """Integer-valued float64 [B, H, W, C_in], magnitudes <= 2**23 -> [B, H, W, C_out]."""
         side = self.kernel.shape[0]
-        b, height, width, _ = h.shape
+        b, height, width, channels = h.shape
         margin = side // 2
         h = np.pad(h, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
-        total = np.broadcast_to(self.bias.astype(np.float64), (b, height, width, len(self.bias)))
+        total = np.tile(self.bias.astype(np.float64), (b * height * width, 1))
         for i in range(side):
             for j in range(side):
-                tap = np.ascontiguousarray(h[:, i : i + height, j : j + width])
-                total = total + tap @ self.kernel[i, j].astype(np.float64)
-        return round_shift(total, self.shift)
+                # One product of matrices for each tap: of a stack of them NumPy makes one a row,
+                # and BLAS's threads would wait for each other as often.
+                tap = h[:, i : i + height, j : j + width].reshape(-1, channels)
+                total += tap @ self.kernel[i, j].astype(np.float64)
+        return round_shift(total, self.shift).reshape(b, height, width, -1)
 
 
 def round_shift(value: np.ndarray, shift: int) -> np.ndarray:
     """floor(value / 2**shift + 1/2): exact, since dividing by a power of two is."""
-    return np.floor(value * 2.0**-shift + 0.5)
+    value = value * 2.0**-shift
+    value += 0.5
+    return np.floor(value, out=value)
 
 
 def quantize_conv(
@@ -126,8 +130,10 @@ class FixedPointLayers:
 
     def activate(self, h: np.ndarray) -> np.ndarray:
         # |h| * slope stays below 2**53 for any |h| below 2**37, far above what a layer gives.
-        h = np.where(h < 0, np.floor(h * self._slope * 2.0**-SLOPE_BITS), h)
-        return np.clip(h, -LARGEST_ACTIVATION, LARGEST_ACTIVATION)
+        out = h * self._slope
+        out *= 2.0**-SLOPE_BITS
+        np.copyto(np.floor(out, out=out), h, where=h >= 0)
+        return np.clip(out, -LARGEST_ACTIVATION, LARGEST_ACTIVATION, out=out)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Arrays by name, for `np.savez`."""

@@ -55,8 +55,8 @@ class PositionDecoder(Protocol):
         """Whether the stream was read to its end and the state is one where encoders stop."""
 
 
-def _implementation() -> ModuleType:
-    """Imports the chosen implementation: late, since Numba takes most of a second.
+def implementation() -> ModuleType:
+    """The chosen implementation, imported late, since Numba takes most of a second.
 
     Raises:
       ImportError: if it needs a package that is not installed.
@@ -75,7 +75,7 @@ class RangeEncoder:
 
     def __init__(self, tables: CdfTables) -> None:
         self._tables = tables
-        self._encoder: PositionEncoder | None = _implementation().Encoder(_lookup(tables))
+        self._encoder: PositionEncoder | None = implementation().Encoder(_lookup(tables))
 
     def encode_channel(self, symbols: np.ndarray) -> None:
         """Appends `symbols`, where the last axis says which table codes each.
@@ -149,7 +149,7 @@ class RangeDecoder:
         if not isinstance(data, bytes):
             raise ValueError(f"data must be bytes, found {type(data).__name__}")
         self._tables = tables
-        self._decoder: PositionDecoder | None = _implementation().Decoder(_lookup(tables), data)
+        self._decoder: PositionDecoder | None = implementation().Decoder(_lookup(tables), data)
 
     def decode_channel(self, shape: tuple[int, ...]) -> np.ndarray:
         """Returns int32 symbols of `shape` [..., C], C = len(tables); see `encode_channel`.

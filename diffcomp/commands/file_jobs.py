@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import functools
+import gc
 import logging
 import os
 import sys
@@ -156,7 +157,9 @@ def _outcomes(
         return None
 
     # The first alone: it loads the model, and compiles what the others then share.
-    yield from map(outcome, jobs[:1])
+    with _collector_paused():
+        first = [outcome(job) for job in jobs[:1]]
+    yield from first
     if len(jobs) < 2:
         return
     workers = args.jobs or min(os.cpu_count() or 1, MOST_JOBS)
@@ -167,6 +170,23 @@ def _outcomes(
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """For what imports JAX and Numba: of the million objects that they make, all stay.
+
+    Python's collector would look through them every now and then and once more at the end, which
+    takes as long as the imports themselves.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

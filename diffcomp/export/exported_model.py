@@ -7,6 +7,7 @@ bits hardly shrink, and every start would wait for them.
 """
 
 import dataclasses
+import functools
 import json
 import tempfile
 import zipfile
@@ -36,14 +37,22 @@ _DAMAGED = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFi
 class ExportedModel:
     name: str
     config: AnyModelConfig
-    params: Params  # float32, NumPy or JAX, by path such as "hyperprior/analysis/basis"
-    coder: LatentCoder
+    weights: Params  # float32, NumPy or JAX, by path such as "hyperprior/analysis/basis"
+    coder: LatentCoder  # the coding part, which the weights leave out
     decode: DecodeConfig  # of its files, unless told otherwise
     card: dict[str, Any]  # provenance: how it was trained, for how long, on what
 
     @property
     def architecture(self) -> Architecture:
         return architecture_of(self.config)
+
+    @functools.cached_property
+    def params(self) -> Params:
+        """All that the networks have: the weights, and the coding part as floats equal to it.
+
+        Made when asked for: who only codes images needs no floats of the coding part.
+        """
+        return self.weights | self.architecture.float_twin(self.coder)
 
 
 def export(
@@ -72,7 +81,7 @@ def export(
         coder = origin.coder
     else:
         coder = architecture.derive_coder(config, params | kept)
-    return ExportedModel(name, config, kept | architecture.float_twin(coder), coder, decode, card)
+    return ExportedModel(name, config, kept, coder, decode, card)
 
 
 def _codes_alike(config: AnyModelConfig, params: Params, origin: ExportedModel) -> bool:
@@ -115,8 +124,7 @@ def save(model: ExportedModel, directory: Path) -> None:
 def _write(model: ExportedModel, directory: Path) -> None:
     weights = {
         path: value.astype(np.float16) if _is_half(value) else value
-        for path, value in model.params.items()
-        if not path.startswith(model.architecture.coded_layers)
+        for path, value in model.weights.items()
     }
     np.savez(directory / "weights.npz", **weights)
     np.savez(directory / "coding.npz", **model.coder.to_arrays())
@@ -148,8 +156,7 @@ def load(directory: Path) -> ExportedModel:
         decode = from_mapping(DecodeConfig, description["decode"], "decode")
         architecture = architecture_of(config)
         coder = architecture.coder.from_arrays(_read_arrays(directory / "coding.npz"))
-        weights = _read_arrays(directory / "weights.npz")
-        params = {p: value.astype(np.float32, copy=False) for p, value in weights.items()}
+        weights = _read_arrays(directory / "weights.npz", np.float32)
     except ModelError:
         raise
     except _DAMAGED as error:
@@ -160,17 +167,18 @@ def load(directory: Path) -> ExportedModel:
             f"{directory}/coding.npz has fingerprint {coder.fingerprint:08x}, but model.json says"
             f" {fingerprint}: the files do not belong together."
         )
-    params |= architecture.float_twin(coder)
+    params = weights | architecture.float_twin(coder)
     # What `save` has checked need not be checked again, for which all networks would be traced.
     if description.get("shapes") != _shapes_crc(config, params):
         _check_shapes(params, config, directory)
-    return ExportedModel(name, config, params, coder, decode, card)
+    return ExportedModel(name, config, weights, coder, decode, card)
 
 
-def _read_arrays(file: Path) -> Params:
+def _read_arrays(file: Path, dtype: type | None = None) -> Params:
+    """Arrays by name, each turned into the type, if one is given, before the next is read."""
     # np.load would leave a file that it opened itself open, if it is damaged.
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {name: np.asarray(value, dtype) for name, value in arrays.items()}
 
 
 def _shapes_crc(config: AnyModelConfig, params: Params) -> str:
