@@ -35,7 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.set_metrics = ()
     # File with the weights of Inception, which fid and kid need.
     c.inception = ""
-    # Codec against which Bjontegaard rates are; the first baseline if empty.
+    # Codec that Bjontegaard rates are against, also METRIC=CODEC; the first baseline if empty.
     c.anchor = "jpeg"
     # Draw curves quoted from publications, dashed.
     c.published = True

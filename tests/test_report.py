@@ -231,3 +231,19 @@ def test_nothing_fails_and_nothing_is_fetched(page):
     assert page.faults == []
     assert {url.split(":")[0] for url in page.requests} <= {"file", "data"}
     assert len([url for url in page.requests if url.startswith("file:")]) == 1
+
+
+def test_the_worst_pictures_come_first_and_rates_say_what_they_rest_on(page):
+    sections = page.value("[...document.querySelectorAll('main h2')].map(h => h.textContent)")
+    assert sections[0] == "Worst pictures"
+    page.value("document.querySelector('[data-metric=psnr]').click()")
+    worst = page.value("[...document.querySelectorAll('#worst li')].map(l => l.textContent)")
+    rates = page.value("[...document.querySelectorAll('#rates tbody tr')].map(r => r.textContent)")
+    named = page.value("data.bd_rates.filter(r => r.codec === 'webp').map(r => r.worst)")
+    assert all(NAME in text and "against jpeg" in text for text in worst)
+    assert len(rates) == 2 * 3 and any("takes 5" in text for text in rates)
+    dots = page.value("document.querySelectorAll('#scatter circle').length")
+    alone = page.value(
+        "data.bd_rates.filter(r => r.metric === 'psnr').map(r => r.differences.length)"
+    )
+    assert dots == sum(alone) >= len(named[0]) == 2

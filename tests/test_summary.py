@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from diffcomp.evaluation import summary, summary_files
+from diffcomp.evaluation import printed_tables, summary, summary_files
 from diffcomp.evaluation.columns import definitions
 from diffcomp.evaluation.protocols import PROTOCOLS
 from diffcomp.evaluation.rows import Row
@@ -35,6 +35,7 @@ ROWS = dict(
     for image, extra in (("a", 0), ("b", 10))
 )
 NAMES = ("psnr", "lpips_alex")
+TOO_FEW = "2 pictures; an interval takes 5"
 
 
 @pytest.fixture
@@ -44,8 +45,11 @@ def found():
         protocol=PROTOCOLS["none"],
         columns=(*summary.MEANS, *NAMES, *summary.TIMES),
         points=tuple(points),
-        rates=tuple(summary.bd_rates(points, NAMES, "jpeg")),
-        anchor="jpeg",
+        rates=tuple(
+            summary.compare_codecs(
+                ROWS, {"new": (1, 2, 4, 8), "jpeg": (1, 2, 4, 8)}, dict.fromkeys(NAMES, "jpeg")
+            )
+        ),
         definitions=definitions(NAMES, (), 2),
         candidates={"new": "n", "jpeg": "j"},
         notes=("a note",),
@@ -75,10 +79,19 @@ def test_infinite_and_missing_values_are_left_out_and_noted():
 
 
 def test_rates_of_the_means(found):
-    rates = {(metric, codec): rate for metric, codec, rate in found.rates}
+    rates = {(each.metric, each.codec): each.rate for each in found.rates}
     assert set(rates) == {("psnr", "new"), ("lpips_alex", "new")}
     assert rates["psnr", "new"].percent == pytest.approx(-50)
     assert "not monotone in rate" in rates["lpips_alex", "new"].reason
+
+
+def test_a_distance_of_sets_has_a_rate_without_an_interval():
+    ladders = {"new": (1, 2, 4, 8), "jpeg": (1, 2, 4, 8)}
+    sets = {(codec, str(q)): {"fid": 100 / q} for codec, ladder in ladders.items() for q in ladder}
+    points = summary.summarize(ROWS, ladders, NAMES, sets)
+    (found,) = summary.compare_by_sets(points, {"fid": "jpeg"})
+    assert found.rate.percent == pytest.approx(-50) and found.codec == "new"
+    assert found.verdict == "not known" and "no value per picture" in found.interval.reason
 
 
 def test_distances_of_sets_join_their_points():
@@ -95,8 +108,18 @@ def test_files_say_protocol_definitions_and_reasons(found, tmp_path):
     assert rows[1]["psnr"] == "27" and rows[1]["images"] == "2"
     with (tmp_path / "bd_rate.csv").open(newline="") as file:
         psnr, lpips = csv.DictReader(file)
-    assert (psnr["anchor"], psnr["bd_rate_percent"], psnr["reason"]) == ("jpeg", "-50", "")
+    assert (psnr["anchor"], psnr["bd_rate_percent"], psnr["reason"]) == ("jpeg", "-50", TOO_FEW)
     assert (psnr["from"], psnr["to"], psnr["overlap"]) == ("26", "33", "1")
+    assert (psnr["wins"], psnr["losses"], psnr["pictures"], psnr["of"]) == ("2", "0", "2", "2")
+    assert psnr["worst"] == "a -50.0 %; b -50.0 %" and psnr["verdict"] == "not known"
+    with (tmp_path / "picture_rates.csv").open(newline="") as file:
+        alone = list(csv.DictReader(file))
+    assert [(r["metric"], r["image"], r["bd_rate_percent"]) for r in alone] == [
+        ("psnr", "a", "-50"),
+        ("psnr", "b", "-50"),
+        ("lpips_alex", "a", ""),
+        ("lpips_alex", "b", ""),
+    ]
     assert lpips["bd_rate_percent"] == "" and "monotone" in lpips["reason"]
     kept = json.loads((tmp_path / "summary.json").read_text())
     assert kept["protocol_description"] == "images as they are"
@@ -110,3 +133,10 @@ def test_points_that_lack_images_are_named():
     rows = {key: r for key, r in ROWS.items() if key != ("b", "new", "2")}
     points = summary.summarize(rows, {"new": (1, 2)}, NAMES, {})
     assert summary.check_complete(points, 2) == ["new at quality 2 has 1 of 2 images"]
+
+
+def test_rates_are_printed_with_their_intervals_and_the_worst_pictures(found, capsys):
+    printed_tables.print_summary(found, "out")
+    text = capsys.readouterr().out.split("Bjontegaard rates")[1]
+    assert "-50.0 %" in text and "2 pictures; an interval takes 5" in text
+    assert "a -50 %, b -50 %" in text and "not monotone in rate" in text

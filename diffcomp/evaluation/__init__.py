@@ -9,10 +9,11 @@ Where to read, from the command to its files:
     workers, rows on disk, resuming            runner.py, row_file.py
     metrics of image pairs                     metrics/catalogue.py, which names those behind it
     distances between sets of images           set_distances.py, metrics/distribution_distances.py
-    means, Bjontegaard rates                   summary.py, bd_rate.py
+    means, Bjontegaard rates, their intervals  summary.py, bd_rate.py, rate_comparison.py
     what the columns are called and mean       columns.py
     figures that others published              published.py, published_results/
-    tables, plots, report                      summary_files.py, plots.py, report.py
+    tables                                     summary_files.py, printed_tables.py
+    plots, report                              plots.py, report.py, report_template/
 
 Nothing else in the package imports from here, but the command line.
 """

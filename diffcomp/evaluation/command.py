@@ -38,7 +38,12 @@ def add_parser(commands) -> None:  # noqa: ANN001
     add("--metrics", default="psnr,lpips_alex", metavar="A,B", help="or all (default: %(default)s)")
     add("--set-metrics", default="", metavar="A,B", help="fid, kid, fd_vgg, kd_vgg (default: none)")
     add("--inception", default="", metavar="FILE", help="weights of Inception, for fid and kid")
-    add("--anchor", default="", metavar="CODEC", help="of Bjontegaard rates (default: a baseline)")
+    add(
+        "--anchor",
+        default="",
+        metavar="CODEC,METRIC=CODEC",
+        help="of Bjontegaard rates, also one of a metric's own (default: the first baseline)",
+    )
     add("--published", action="store_true", help="draw quoted curves of other codecs, dashed")
     add("--linear-rate", action="store_true", help="plots with a linear axis of the rate")
     add("--workers", type=int, default=0, metavar="N", help="jobs at a time (default: all cores)")
@@ -56,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
             raise ImportError(
                 f"diffcomp evaluate needs {package}: pip install 'diffcomp[evaluate]'"
             )
-    from diffcomp.evaluation import evaluate
+    from diffcomp.evaluation import evaluate, printed_tables
 
     config = evaluate.EvaluateConfig(
         images=tuple(args.images),
@@ -85,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"The rows in {args.out} are kept; the same command continues.", file=sys.stderr)
         raise
     if not args.quiet:
-        evaluate.print_summary(found, args.out)
+        printed_tables.print_summary(found, args.out)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -2,13 +2,9 @@
 
 import dataclasses
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from diffcomp.evaluation import (
     plots,
@@ -21,7 +17,7 @@ from diffcomp.evaluation import (
 )
 from diffcomp.evaluation.baselines import baseline_candidate
 from diffcomp.evaluation.candidates import Candidate, model_candidates
-from diffcomp.evaluation.columns import definitions, label
+from diffcomp.evaluation.columns import definitions
 from diffcomp.evaluation.image_sets import ImageSet, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
@@ -69,7 +65,7 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     set_distances.check(config.set_metrics, config.inception)
     images = open_images(config.images, protocol)
     candidates = make_candidates(config)
-    anchor = _anchor(config.anchor, candidates)
+    anchors = chosen_anchors(config.anchor, candidates, [*names, *config.set_metrics])
     workers = config.workers or os.cpu_count() or 1
     out = Path(config.out)
     settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in candidates})
@@ -77,7 +73,8 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     measured = runner.run(images, candidates, names, rows, workers, progress)
     chosen = {key: row for key, row in rows.rows.items() if key[0] in measured}
     sets, set_notes = set_distances.compare_sets(images, candidates, config, rows)
-    points = summary.summarize(chosen, {c.name: c.qualities for c in candidates}, names, sets)
+    ladders = {c.name: c.qualities for c in candidates}
+    points = summary.summarize(chosen, ladders, names, sets)
     quoted = published.load(protocol.name) if config.published else []
     compared = [*names, *config.set_metrics]
     patches = ("patches",) if config.set_metrics else ()
@@ -85,8 +82,10 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
         protocol=protocol,
         columns=(*summary.MEANS, *compared, *patches, *summary.TIMES),
         points=tuple(points),
-        rates=tuple(summary.bd_rates(points, compared, anchor)),
-        anchor=anchor,
+        rates=(
+            *summary.compare_codecs(chosen, ladders, {n: anchors[n] for n in names}),
+            *summary.compare_by_sets(points, {n: anchors[n] for n in config.set_metrics}),
+        ),
         definitions=definitions(names, config.set_metrics, workers),
         candidates=settings.candidates,
         notes=(*_notes(config, images, measured, rows, points, len(quoted)), *set_notes),
@@ -133,11 +132,33 @@ def _check_numbers(config: EvaluateConfig) -> None:
             raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 0.")
 
 
-def _anchor(name: str, candidates: Sequence[Candidate]) -> str:
+def chosen_anchors(
+    text: str, candidates: Sequence[Candidate], metrics: Sequence[str]
+) -> dict[str, str]:
+    """The codec that each metric's Bjontegaard rates are against, from CODEC,METRIC=CODEC,...
+
+    Without a codec for all metrics it is the first baseline. Raises ValueError for a codec or
+    metric that is not measured.
+    """
     names = [candidate.name for candidate in candidates]
-    if name and name not in names:
-        raise ValueError(f"anchor is {name!r}; it must be one of: {', '.join(names)}.")
-    return name or next((c.name for c in candidates if not c.is_model), names[0])
+    default = next((c.name for c in candidates if not c.is_model), names[0])
+    own = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        # A codec's name may hold "=", as "base steps=4" does.
+        metric, _, codec = part.partition("=") if part not in names else ("", "", part)
+        if metric and codec and metric not in metrics:
+            raise ValueError(
+                f"anchor is of metric {metric!r}; it must be one of: {', '.join(metrics)}."
+            )
+        if (codec or metric) not in names:
+            raise ValueError(
+                f"anchor is {codec or metric!r}; it must be one of: {', '.join(names)}."
+            )
+        if metric and codec:
+            own[metric] = codec
+        else:
+            default = codec or metric
+    return {metric: own.get(metric, default) for metric in metrics}
 
 
 def _notes(
@@ -166,23 +187,3 @@ def _notes(
     for (codec, quality, step, reason), count in reasons.items():
         notes.append(f"{codec} at quality {quality}: {step} failed on {count} image(s): {reason}")
     return notes
-
-
-def print_summary(found: Summary, out: str) -> None:
-    """The table on stdout."""
-    table = Table(title=f"protocol {found.protocol.name}: {found.protocol.description}")
-    columns = [c for c in found.columns if c != "bytes"]
-    width = None if sys.stdout.isatty() else 60 + 14 * len(columns)
-    console = Console(file=sys.stdout, width=width)
-    for heading in ("codec", "quality", *map(label, columns)):
-        table.add_column(
-            heading, justify="left" if heading == "codec" else "right", overflow="fold"
-        )
-    for point in found.points:
-        values = [point.means.get(column) for column in columns]
-        cells = ["" if value is None else f"{value:.4g}" for value in values]
-        table.add_row(point.codec, point.quality, *cells)
-    console.print(table)
-    for note in found.notes:
-        console.print(f"Note: {note}", markup=False, highlight=False)
-    console.print(f"Report: {Path(out) / 'report.html'}", markup=False, highlight=False)

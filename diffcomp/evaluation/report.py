@@ -84,6 +84,7 @@ def page(data: Mapping[str, Any]) -> str:
         "TITLE": html.escape(f"Evaluation, protocol {data['protocol']}"),
         "STYLE": (TEMPLATE / "report.css").read_text(encoding="utf-8"),
         "PROGRAM": (TEMPLATE / "report.js").read_text(encoding="utf-8"),
+        "RATES": (TEMPLATE / "rates.js").read_text(encoding="utf-8"),
         "DATA": text,
     }
     for name, part in parts.items():  # the data last: they may hold any text

@@ -157,6 +157,7 @@ function setUpPlot() {
     for (const button of $("metrics").children)
       button.setAttribute("aria-pressed", String(button.dataset.metric === state.metric));
     drawPlot();
+    drawScatter();
   };
   $("log").addEventListener("change", drawPlot);
   if (data.sources.length)
@@ -208,27 +209,6 @@ function nameCell(codec, tag = "td") {
   const swatch = element("span", { className: "swatch" });
   swatch.style.background = color(codec);
   return element(tag, {}, swatch, codec);
-}
-
-function drawRates() {
-  const codecs = [...new Set(data.bd_rates.map((r) => r.codec))];
-  const names = [...new Set(data.bd_rates.map((r) => r.metric))];
-  const labels = Object.fromEntries(data.columns.map((c) => [c.name, c.label]));
-  $("rates-text").textContent = `Rate at equal quality against ${data.anchor}; negative means smaller files. `
-    + "In brackets the range of the metric over which the curves are compared.";
-  const head = [
-    element("th", { textContent: "metric", scope: "col" }),
-    ...codecs.map((codec) => Object.assign(nameCell(codec, "th"), { scope: "col" })),
-  ];
-  const body = names.map((name) => element("tr", {}, element("td", { textContent: labels[name] || name }), ...codecs.map((codec) => {
-    const rate = data.bd_rates.find((r) => r.codec === codec && r.metric === name);
-    if (rate.reason) return element("td", { className: "text", textContent: `none: ${rate.reason}` });
-    const percent = rate.bd_rate_percent;
-    return element("td", { textContent:
-      `${percent > 0 ? "+" : ""}${percent.toFixed(1)} % (${number(rate.from, 3)} to ${number(rate.to, 3)})` });
-  })));
-  $("rates").replaceChildren(
-    element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
 }
 
 function drawText() {
@@ -336,9 +316,3 @@ function setUpViewer() {
     + "of the exact pixels. On the left stands the file of that codec that is nearest in bytes to the right one." + missing;
   chooseImage();
 }
-
-drawText();
-setUpPlot();
-setUpViewer();
-drawSummary();
-drawRates();
