@@ -19,7 +19,7 @@ from PIL import Image
 from tiny_model import MODEL, codec
 
 from diffcomp import cli
-from diffcomp.evaluation import baselines, set_distances
+from diffcomp.evaluation import pillow_codecs, set_distances
 from diffcomp.evaluation.row_file import FIXED, TIMES
 
 MODEL_OPTIONS = ("--model", str(MODEL), "--steps", "1", "--quality", "2")
@@ -96,7 +96,8 @@ def test_the_table_is_printed(folder, capsys):
     assert run(folder, "--model", "", "--baselines", "jpeg=9/50", "--metrics", "psnr") == 0
     out = capsys.readouterr().out
     assert "protocol none: images as they are" in out and "PSNR (dB)" in out
-    assert len([line for line in out.splitlines() if "jpeg" in line]) == 2
+    assert len([line for line in out.splitlines() if "│ jpeg" in line]) == 2
+    assert "jpeg: JPEG by pillow" in out
     assert f"Report: {folder / 'out' / 'report.html'}" in out
 
 
@@ -111,13 +112,13 @@ def test_a_metric_can_have_an_anchor_of_its_own(folder):
 
 
 def test_sigint_leaves_rows_that_a_second_run_completes(folder, capsys, monkeypatch):
-    save = baselines._save
+    save = pillow_codecs._save
 
     def slow(*args):
         time.sleep(0.1)
         return save(*args)
 
-    monkeypatch.setattr(baselines, "_save", slow)
+    monkeypatch.setattr(pillow_codecs, "_save", slow)
     rows, done = folder / "out" / "rows.csv", threading.Event()
 
     def interrupt():

@@ -28,7 +28,9 @@ def rows_of(sizes):
 
 
 def row(image, codec, quality, size):
-    return Row(image, codec, float(quality), 50, 40, size, 0.1, 0.1, 0.1, "00", {"psnr": np.inf})
+    return Row(
+        image, codec, "", float(quality), 50, 40, size, 0.1, 0.1, 0.1, "00", {"psnr": np.inf}
+    )
 
 
 def test_the_file_needs_no_other(evaluated):
@@ -201,7 +203,9 @@ def test_curves_axes_and_legend(page):
     texts = page.value("[...document.querySelectorAll('#plot text')].map(t => t.textContent)")
     assert "rate (bits per pixel)" in texts and "LPIPS-Alex, lower is better" in texts
     legend = page.value("[...document.querySelectorAll('#legend button')].map(b => b.innerText)")
-    assert {NAME, f"{NAME} r=0", "jpeg", "webp", "HiFiC (quoted)"} <= set(legend)
+    names = {text.split("\n")[0] for text in legend}
+    assert {NAME, f"{NAME} r=0", "jpeg", "webp", "HiFiC (quoted)"} <= names
+    assert any(text.startswith("jpeg\nJPEG by pillow") and "4:2:0" in text for text in legend)
     count = "document.querySelectorAll('#plot path').length"
     before = page.value(count)
     page.value("document.querySelector('#legend button').click()")

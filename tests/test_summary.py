@@ -15,6 +15,7 @@ def row(image, codec, quality, bpp, psnr, lpips=0.5):
     made = Row(
         image=image,
         codec=codec,
+        settings=codec[0],
         quality=quality,
         width=40,
         height=20,
@@ -105,12 +106,14 @@ def test_files_say_protocol_definitions_and_reasons(found, tmp_path):
     with (tmp_path / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and {r["protocol"] for r in rows} == {"none"}
+    assert [r["settings"] for r in rows] == 4 * ["n"] + 4 * ["j"]
     assert rows[1]["psnr"] == "27" and rows[1]["images"] == "2"
     with (tmp_path / "bd_rate.csv").open(newline="") as file:
         psnr, lpips = csv.DictReader(file)
     assert (psnr["anchor"], psnr["bd_rate_percent"], psnr["reason"]) == ("jpeg", "-50", TOO_FEW)
     assert (psnr["from"], psnr["to"], psnr["overlap"]) == ("26", "33", "1")
     assert (psnr["wins"], psnr["losses"], psnr["pictures"], psnr["of"]) == ("2", "0", "2", "2")
+    assert (psnr["settings"], psnr["anchor_settings"]) == ("n", "j")
     assert psnr["worst"] == "a -50.0 %; b -50.0 %" and psnr["verdict"] == "not known"
     with (tmp_path / "picture_rates.csv").open(newline="") as file:
         alone = list(csv.DictReader(file))

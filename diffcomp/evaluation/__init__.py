@@ -4,7 +4,7 @@ Where to read, from the command to its files:
 
     command line, configuration                command.py, evaluate.py
     which images, prepared how                 image_sets.py, protocols.py
-    what is measured: models, other codecs     candidates.py, baselines.py, program_codecs.py
+    what is measured: models, other codecs     candidates.py, baselines.py, which names those behind
     what is known of an image at a quality     rows.py
     workers, rows on disk, resuming            runner.py, row_file.py
     metrics of image pairs                     metrics/catalogue.py, which names those behind it

@@ -32,7 +32,8 @@ def add_parser(commands) -> None:  # noqa: ANN001
         "--baselines",
         default="jpeg,webp,avif",
         metavar="A,B",
-        help="jpeg, jpeg444, webp, avif, avif444, heic, heic444, jxl, vtm, bpg, each also as "
+        help="jpeg, jpeg444, webp, avif (tune iq), avif-psnr, avif-ssim, avif444, heic, heic444, "
+        "jxl (full size), jxl-half (half size), vtm, bpg, each also as "
         "NAME=QUALITY/QUALITY/... (default: %(default)s)",
     )
     add("--metrics", default="psnr,lpips_alex", metavar="A,B", help="or all (default: %(default)s)")

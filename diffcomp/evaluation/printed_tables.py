@@ -28,6 +28,8 @@ def print_summary(found: Summary, out: str) -> None:
     console.print(table)
     if found.rates:
         console.print(_rate_table(found))
+    for name, settings in found.candidates.items():
+        console.print(f"{name}: {settings}", markup=False, highlight=False)
     for note in found.notes:
         console.print(f"Note: {note}", markup=False, highlight=False)
     console.print(f"Report: {Path(out) / 'report.html'}", markup=False, highlight=False)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,22 +37,30 @@ class Programs:
 def program_candidate(name: str) -> Candidate:
     """The candidate `name`; raises FileNotFoundError for a program or its file that is missing."""
     programs = PROGRAM_CODECS[name]
+    files = []
     for program in (programs.encoder, programs.decoder):
-        if shutil.which(program) is None:
+        found = shutil.which(program)
+        if found is None:
             raise FileNotFoundError(
                 f"Baseline {name} needs the program {program} on the PATH: {programs.where}"
             )
+        files.append(Path(found))
     if name == "vtm":
-        vtm_config()
+        files.append(vtm_config())
     return Candidate(
         name=name,
-        settings=f"{programs.encoder}, {programs.stated}",
+        settings=f"{', '.join(map(named_with_crc, files))}, {programs.stated}",
         qualities=programs.ladder,
         encode=programs.encode,
         decode=programs.decode,
         suffix=programs.suffix,
         is_model=False,
     )
+
+
+def named_with_crc(file: Path) -> str:
+    """A program's name and the CRC-32 of its file: few of them tell their version alike."""
+    return f"{file.name} {zlib.crc32(file.read_bytes()):08x}"
 
 
 def vtm_config() -> Path:
@@ -146,7 +155,7 @@ PROGRAM_CODECS = {
         encoder="EncoderApp",
         decoder="DecoderApp",
         where="build https://vcgit.hhi.fraunhofer.de/jvet/VVCSoftware_VTM",
-        stated="all intra (encoder_intra_vtm.cfg), BT.709 YCbCr 4:4:4, 8 bits",
+        stated="all intra, BT.709 YCbCr 4:4:4, 8 bits",
         ladder=(47, 42, 37, 32, 27),
         suffix=".vvc",
         encode=_vtm_encode,

@@ -30,6 +30,7 @@ class Row:
 
     image: str
     codec: str
+    settings: str  # of the codec, see `Candidate.settings`
     quality: float | None  # None: of a codec of a single rate
     width: int  # pixels
     height: int
@@ -63,6 +64,7 @@ class Row:
         return metrics | {
             "image": self.image,
             "codec": self.codec,
+            "settings": self.settings,
             "quality": quality_text(self.quality),
             "width": str(self.width),
             "height": str(self.height),
@@ -79,6 +81,7 @@ class Row:
         return cls(
             image=cells["image"],
             codec=cells["codec"],
+            settings=cells["settings"],
             quality=_quality(cells["quality"]),
             width=int(cells["width"]),
             height=int(cells["height"]),

@@ -149,6 +149,7 @@ def perform(job: Job, names: Sequence[str], folder: Path) -> Outcome:
     row = Row(
         image=job.image.name,
         codec=candidate.name,
+        settings=candidate.settings,
         quality=job.quality,
         width=width,
         height=height,

@@ -18,11 +18,12 @@ _RATE_COLUMNS = ("bd_rate_percent", "from", "to", "overlap", "reason")
 def write(summary: Summary, folder: Path) -> None:
     """Writes all of them."""
     name = summary.protocol.name
-    head = ("protocol", "codec", "quality", "images", *summary.columns, "notes")
+    head = ("protocol", "codec", "settings", "quality", "images", *summary.columns, "notes")
     lines = [
         (
             name,
             p.codec,
+            summary.candidates[p.codec],
             p.quality,
             p.images,
             *(_cell(p.means.get(c)) for c in summary.columns),
@@ -93,13 +94,17 @@ def _write_rates(summary: Summary, folder: Path) -> None:
         (
             name,
             *map(_cell, each.values()),
+            summary.candidates[rate.codec],
+            summary.candidates[rate.anchor],
             "; ".join(
                 f"{picture} {percent:+.1f} %" for picture, percent in rate.differences[:WORST]
             ),
         )
         for each, rate in zip(figures, summary.rates, strict=True)
     ]
-    _write_csv(folder / "bd_rate.csv", ("protocol", *head, "worst"), lines)
+    _write_csv(
+        folder / "bd_rate.csv", ("protocol", *head, "settings", "anchor_settings", "worst"), lines
+    )
     picture_lines = [
         (name, rate.metric, rate.codec, rate.anchor, picture, *map(_cell, vars(alone).values()))
         for rate in summary.rates

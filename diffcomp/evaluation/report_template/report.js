@@ -136,7 +136,9 @@ function drawLegend(all) {
     swatch.setAttribute("height", 10);
     const dash = curve.quoted ? { "stroke-dasharray": "5 4" } : {};
     draw(swatch, "line", { x1: 0, x2: 26, y1: 5, y2: 5, "stroke-width": 2.2, opacity: curve.quoted ? 0.55 : 1, style: `stroke:${curve.color}`, ...dash });
-    const button = element("button", { type: "button" }, swatch, curve.name);
+    const codec = data.codecs.find((c) => c.name === curve.name);
+    const settings = codec ? [element("span", { className: "settings", textContent: codec.settings })] : [];
+    const button = element("button", { type: "button" }, swatch, element("span", {}, curve.name, ...settings));
     button.setAttribute("aria-pressed", String(!state.hidden.has(curve.name)));
     button.addEventListener("click", () => {
       if (!state.hidden.delete(curve.name)) state.hidden.add(curve.name);
@@ -207,8 +209,9 @@ function drawSummary() {
 
 function nameCell(codec, tag = "td") {
   const swatch = element("span", { className: "swatch" });
+  const title = data.codecs.find((c) => c.name === codec).settings;
   swatch.style.background = color(codec);
-  return element(tag, {}, swatch, codec);
+  return element(tag, { title }, swatch, codec);
 }
 
 function drawText() {
