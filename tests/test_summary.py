@@ -36,21 +36,19 @@ ROWS = dict(
     for image, extra in (("a", 0), ("b", 10))
 )
 NAMES = ("psnr", "lpips_alex")
+LADDERS = {"new": (1, 2, 4, 8), "jpeg": (1, 2, 4, 8)}
+JUDGED = dict.fromkeys(LADDERS, NAMES)
 TOO_FEW = "2 pictures; an interval takes 5"
 
 
 @pytest.fixture
 def found():
-    points = summary.summarize(ROWS, {"new": (1, 2, 4, 8), "jpeg": (1, 2, 4, 8)}, NAMES, {})
+    points = summary.summarize(ROWS, LADDERS, JUDGED, {})
     return summary.Summary(
         protocol=PROTOCOLS["none"],
         columns=(*summary.MEANS, *NAMES, *summary.TIMES),
         points=tuple(points),
-        rates=tuple(
-            summary.compare_codecs(
-                ROWS, {"new": (1, 2, 4, 8), "jpeg": (1, 2, 4, 8)}, dict.fromkeys(NAMES, "jpeg")
-            )
-        ),
+        rates=tuple(summary.compare_codecs(ROWS, LADDERS, JUDGED, dict.fromkeys(NAMES, "jpeg"))),
         definitions=definitions(NAMES, (), 2),
         candidates={"new": "n", "jpeg": "j"},
         notes=("a note",),
@@ -87,9 +85,8 @@ def test_rates_of_the_means(found):
 
 
 def test_a_distance_of_sets_has_a_rate_without_an_interval():
-    ladders = {"new": (1, 2, 4, 8), "jpeg": (1, 2, 4, 8)}
-    sets = {(codec, str(q)): {"fid": 100 / q} for codec, ladder in ladders.items() for q in ladder}
-    points = summary.summarize(ROWS, ladders, NAMES, sets)
+    sets = {(codec, str(q)): {"fid": 100 / q} for codec, ladder in LADDERS.items() for q in ladder}
+    points = summary.summarize(ROWS, LADDERS, JUDGED, sets)
     (found,) = summary.compare_by_sets(points, {"fid": "jpeg"})
     assert found.rate.percent == pytest.approx(-50) and found.codec == "new"
     assert found.verdict == "not known" and "no value per picture" in found.interval.reason
@@ -97,7 +94,7 @@ def test_a_distance_of_sets_has_a_rate_without_an_interval():
 
 def test_distances_of_sets_join_their_points():
     sets = {("new", "2"): {"fid": 12.5, "patches": 48}}
-    points = summary.summarize(ROWS, {"new": (1, 2)}, NAMES, sets)
+    points = summary.summarize(ROWS, {"new": (1, 2)}, JUDGED, sets)
     assert "fid" not in points[0].means and points[1].means["fid"] == 12.5
 
 
@@ -134,7 +131,7 @@ def test_files_say_protocol_definitions_and_reasons(found, tmp_path):
 
 def test_points_that_lack_images_are_named():
     rows = {key: r for key, r in ROWS.items() if key != ("b", "new", "2")}
-    points = summary.summarize(rows, {"new": (1, 2)}, NAMES, {})
+    points = summary.summarize(rows, {"new": (1, 2)}, JUDGED, {})
     assert summary.check_complete(points, 2) == ["new at quality 2 has 1 of 2 images"]
 
 

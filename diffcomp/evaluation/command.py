@@ -20,13 +20,22 @@ def add_parser(commands) -> None:  # noqa: ANN001
     )
     add = command.add_argument
     add(
-        "--protocol", default="none", metavar="NAME", help="kodak, tecnick, div2k, coco, clic, none"
+        "--protocol",
+        default="none",
+        metavar="NAME",
+        help="kodak, tecnick, div2k, coco, clic, failures (drawn), none",
     )
     add("--model", default="base", metavar="A,B", help="models, or empty (default: %(default)s)")
     add("--quality", default="1,2,3,4,6,8", metavar="Q,Q", help="of models (default: %(default)s)")
     add("--realism", default="1", metavar="R,R", help="of models (default: %(default)s)")
     add("--steps", default="", metavar="N,N", help="score network calls (default: model's)")
     add("--gamma", default="", metavar="G,G", help="scale of the noise (default: model's)")
+    add(
+        "--realism-0-metrics",
+        default="",
+        metavar="A,B",
+        help="the metrics that count at realism 0 (default: all)",
+    )
     add("--seed", type=int, default=0, metavar="S", help="of the decoder's noise (default: 0)")
     add(
         "--baselines",
@@ -48,6 +57,13 @@ def add_parser(commands) -> None:  # noqa: ANN001
     add("--published", action="store_true", help="draw quoted curves of other codecs, dashed")
     add("--linear-rate", action="store_true", help="plots with a linear axis of the rate")
     add("--workers", type=int, default=0, metavar="N", help="jobs at a time (default: all cores)")
+    add(
+        "--cache",
+        default="user",
+        metavar="FOLDER",
+        help="of other codecs' rows, kept for later evaluations: user is the user's cache folder, "
+        "empty none (default: %(default)s)",
+    )
     add("--report-images", type=int, default=24, metavar="N", help="in the report (default: 24)")
     add("--report-megabytes", type=float, default=60, metavar="M", help="of the report (60)")
     add("--out", required=True, metavar="FOLDER", help="of all outputs; rows there are kept")
@@ -72,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
         realisms=_numbers("--realism", args.realism),
         steps=_numbers("--steps", args.steps, int),
         gammas=_numbers("--gamma", args.gamma),
+        realism_0_metrics=_names(args.realism_0_metrics),
         seed=args.seed,
         baselines=_names(args.baselines),
         metrics=_names(args.metrics),
@@ -81,6 +98,7 @@ def run(args: argparse.Namespace) -> None:
         published=args.published,
         linear_rate=args.linear_rate,
         workers=args.workers,
+        cache=args.cache,
         report_images=args.report_images,
         report_megabytes=args.report_megabytes,
         out=args.out,

@@ -21,6 +21,7 @@ from diffcomp.evaluation.columns import definitions
 from diffcomp.evaluation.image_sets import ImageSet, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
+from diffcomp.evaluation.row_cache import RowCache
 from diffcomp.evaluation.row_file import RowFile, Settings
 from diffcomp.evaluation.rows import quality_text
 from diffcomp.evaluation.summary import Summary
@@ -39,6 +40,7 @@ class EvaluateConfig:
     realisms: tuple[float, ...]
     steps: tuple[int, ...]
     gammas: tuple[float, ...]
+    realism_0_metrics: tuple[str, ...]
     seed: int
     baselines: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -48,6 +50,7 @@ class EvaluateConfig:
     published: bool
     linear_rate: bool
     workers: int
+    cache: str
     report_images: int
     report_megabytes: float
     out: str
@@ -61,6 +64,9 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     """
     protocol = get_protocol(config.protocol)
     names = chosen_metrics(config.metrics)
+    for name in config.realism_0_metrics:
+        if name not in names:
+            raise ValueError(f"realism_0_metrics has {name!r}, which is none of the metrics.")
     _check_numbers(config)
     set_distances.check(config.set_metrics, config.inception)
     images = open_images(config.images, protocol)
@@ -70,11 +76,13 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     out = Path(config.out)
     settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in candidates})
     rows = RowFile(out, settings, restart)
-    measured = runner.run(images, candidates, names, rows, workers, progress)
+    cache = RowCache(config.cache)
+    measured = runner.run(images, candidates, names, rows, workers, progress, cache)
     chosen = {key: row for key, row in rows.rows.items() if key[0] in measured}
     sets, set_notes = set_distances.compare_sets(images, candidates, config, rows)
     ladders = {c.name: c.qualities for c in candidates}
-    points = summary.summarize(chosen, ladders, names, sets)
+    judged = {c.name: c.judged_by(names) for c in candidates}
+    points = summary.summarize(chosen, ladders, judged, sets)
     quoted = published.load(protocol.name) if config.published else []
     compared = [*names, *config.set_metrics]
     patches = ("patches",) if config.set_metrics else ()
@@ -83,7 +91,7 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
         columns=(*summary.MEANS, *compared, *patches, *summary.TIMES),
         points=tuple(points),
         rates=(
-            *summary.compare_codecs(chosen, ladders, {n: anchors[n] for n in names}),
+            *summary.compare_codecs(chosen, ladders, judged, {n: anchors[n] for n in names}),
             *summary.compare_by_sets(points, {n: anchors[n] for n in config.set_metrics}),
         ),
         definitions=definitions(names, config.set_metrics, workers),
@@ -111,7 +119,13 @@ def make_candidates(config: EvaluateConfig) -> list[Candidate]:
         candidate
         for model in config.models
         for candidate in model_candidates(
-            model, config.qualities, config.realisms, config.steps, config.gammas, config.seed
+            model,
+            config.qualities,
+            config.realisms,
+            config.steps,
+            config.gammas,
+            config.seed,
+            config.realism_0_metrics,
         )
     ]
     candidates += [baseline_candidate(text) for text in config.baselines]
@@ -178,6 +192,11 @@ def _notes(
             "figures of all of them will differ"
         )
     notes += summary.check_complete(points, len(measured))
+    kept = Counter(row.codec for (image, *_), row in rows.rows.items() if row.is_kept)
+    notes += [
+        f"{count} rows of {codec} are an earlier evaluation's, with the same versions: no times"
+        for codec, count in kept.items()
+    ]
     if config.published and not quoted:
         notes.append(f"no published figures are quoted for protocol {protocol.name}")
     reasons = Counter(

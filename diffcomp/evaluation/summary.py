@@ -53,24 +53,25 @@ def mean_point(codec: str, quality: str, rows: Sequence[Row], columns: Sequence[
         finite = values[np.isfinite(values)]
         means[column] = float(finite.mean()) if len(finite) else None
         for count, what in ((len(rows) - len(values), "missing"), (len(values) - len(finite), "∞")):
-            if count:
+            # Why there are no times is said once, not for each point.
+            if count and column not in TIMES:
                 notes.append(f"{column}: {count} of {len(rows)} images {what}, left out")
     return Point(codec, quality, len(rows), means, tuple(notes))
 
 
 def summarize(
     rows: Mapping[Key, Row],
-    qualities: Mapping[str, Sequence[float]],
-    names: Sequence[str],
+    qualities: Mapping[str, Sequence[float | None]],
+    judged: Mapping[str, Sequence[str]],
     sets: Mapping[tuple[str, str], Mapping[str, float]],
 ) -> list[Point]:
-    """The points of the codecs in `qualities`, in their order; `names` are of metrics.
+    """The points of the codecs in `qualities`, in their order, with the metrics that judge each.
 
     `sets` has the distances of whole sets by (codec, quality).
     """
-    columns = (*MEANS, *names, *TIMES)
     points = []
     for codec, ladder in qualities.items():
+        columns = (*MEANS, *judged[codec], *TIMES)
         for quality in map(quality_text, ladder):
             chosen = [row for (_, *key), row in rows.items() if key == [codec, quality]]
             if chosen:
@@ -83,6 +84,7 @@ def summarize(
 def compare_codecs(
     rows: Mapping[Key, Row],
     qualities: Mapping[str, Sequence[float | None]],
+    judged: Mapping[str, Sequence[str]],
     anchors: Mapping[str, str],
 ) -> list[RateComparison]:
     """Each codec in `qualities` against the anchor of each metric, by the metrics of the images.
@@ -90,6 +92,7 @@ def compare_codecs(
     Args:
       rows: of the images that count.
       qualities: of each codec.
+      judged: the metrics that count for each codec.
       anchors: metric -> codec.
     """
     comparisons = []
@@ -99,7 +102,7 @@ def compare_codecs(
         comparisons += [
             compare_rates(name, (codec, anchor), curves[anchor], curves[codec], better)
             for codec in qualities
-            if codec != anchor
+            if codec != anchor and name in judged[codec]
         ]
     return comparisons
 
