@@ -31,6 +31,8 @@ def get_config(variant: str = "") -> ConfigDict:
     c.seed = 0
     # Other codecs, by name or NAME=QUALITY/QUALITY/... (see baselines.py).
     c.baselines = ("jpeg", "webp", "avif", "heic", "jxl")
+    # JSON file of further codecs and their programs (see external_codecs.py); none if empty.
+    c.external = ""
     # Metrics of image pairs, or "all".
     c.metrics = ("all",)
     # Distances between the sets of decoded and original images: fid, kid, fd_vgg, kd_vgg.

@@ -24,6 +24,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.realism_0_metrics = ("psnr",)
     c.seed = 0
     c.baselines = ("avif", "avif-psnr")
+    c.external = ""
     c.metrics = ("lpips_alex", "lpips_vgg", "dists", "ms_ssim", "psnr")
     c.set_metrics = ()
     c.inception = ""

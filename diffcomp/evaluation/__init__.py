@@ -4,7 +4,8 @@ Where to read, from the command to its files:
 
     command line, configuration                command.py, evaluate.py
     which images, prepared how, or drawn       image_sets.py, protocols.py, failure_pictures.py
-    what is measured: models, other codecs     candidates.py, baselines.py, which names those behind
+    what is measured: models, other codecs     candidates.py, baselines.py, external_codecs.py
+    how other codecs are called                pillow_codecs.py, program_codecs.py
     what is known of an image at a quality     rows.py
     one job; jobs side by side                 measuring.py, runner.py
     rows on disk: resuming, other codecs'      row_file.py, row_cache.py

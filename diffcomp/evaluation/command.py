@@ -45,6 +45,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
         "jxl (full size), jxl-half (half size), vtm, bpg, each also as "
         "NAME=QUALITY/QUALITY/... (default: %(default)s)",
     )
+    add("--external", default="", metavar="FILE", help="JSON of further codecs and their programs")
     add("--metrics", default="psnr,lpips_alex", metavar="A,B", help="or all (default: %(default)s)")
     add("--set-metrics", default="", metavar="A,B", help="fid, kid, fd_vgg, kd_vgg (default: none)")
     add("--inception", default="", metavar="FILE", help="weights of Inception, for fid and kid")
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> None:
         realism_0_metrics=_names(args.realism_0_metrics),
         seed=args.seed,
         baselines=_names(args.baselines),
+        external=args.external,
         metrics=_names(args.metrics),
         set_metrics=_names(args.set_metrics),
         inception=args.inception,

@@ -18,6 +18,7 @@ from diffcomp.evaluation import (
 from diffcomp.evaluation.baselines import baseline_candidate
 from diffcomp.evaluation.candidates import Candidate, model_candidates
 from diffcomp.evaluation.columns import definitions
+from diffcomp.evaluation.external_codecs import external_candidates
 from diffcomp.evaluation.image_sets import ImageSet, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
@@ -43,6 +44,7 @@ class EvaluateConfig:
     realism_0_metrics: tuple[str, ...]
     seed: int
     baselines: tuple[str, ...]
+    external: str
     metrics: tuple[str, ...]
     set_metrics: tuple[str, ...]
     inception: str
@@ -129,6 +131,7 @@ def make_candidates(config: EvaluateConfig) -> list[Candidate]:
         )
     ]
     candidates += [baseline_candidate(text) for text in config.baselines]
+    candidates += external_candidates(config.external) if config.external else []
     names = [candidate.name for candidate in candidates]
     if not candidates:
         raise ValueError("Neither a model nor a baseline is given.")

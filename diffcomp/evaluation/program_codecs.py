@@ -111,7 +111,7 @@ def _vtm_encode(image: np.ndarray, qp: float) -> bytes:
             "ConformanceWindowMode": 1,  # pads to the size of a block and crops again
             "QP": f"{qp:g}",
         }
-        _run("EncoderApp", "-c", vtm_config(), *(f"--{k}={v}" for k, v in options.items()))
+        run_program("EncoderApp", "-c", vtm_config(), *(f"--{k}={v}" for k, v in options.items()))
         return np.array([height, width], "<u2").tobytes() + target.read_bytes()
 
 
@@ -120,7 +120,7 @@ def _vtm_decode(data: bytes) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.bin"), Path(folder, "out.yuv")
         source.write_bytes(data[_SIZE_BYTES:])
-        _run("DecoderApp", "-b", source, "-o", target, "-d", "8")
+        run_program("DecoderApp", "-b", source, "-o", target, "-d", "8")
         planes = np.frombuffer(target.read_bytes(), np.uint8)
     return yuv_to_rgb(planes.reshape(3, height, width))
 
@@ -129,7 +129,7 @@ def _bpg_encode(image: np.ndarray, qp: float) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.png"), Path(folder, "out.bpg")
         Image.fromarray(image).save(source)
-        _run("bpgenc", "-m", "9", "-f", "444", "-q", f"{qp:g}", "-o", target, source)
+        run_program("bpgenc", "-m", "9", "-f", "444", "-q", f"{qp:g}", "-o", target, source)
         return target.read_bytes()
 
 
@@ -137,12 +137,12 @@ def _bpg_decode(data: bytes) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.bpg"), Path(folder, "out.png")
         source.write_bytes(data)
-        _run("bpgdec", "-o", target, source)
+        run_program("bpgdec", "-o", target, source)
         with Image.open(target) as image:
             return np.array(image.convert("RGB"))
 
 
-def _run(*command: object) -> None:
+def run_program(*command: object) -> None:
     """Raises RuntimeError with the program's last line if it fails."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode:

@@ -30,6 +30,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (
     "distances",
     "evaluation/metrics",
+    "evaluation/external_codecs.py",
     "evaluation/pillow_codecs.py",
     "evaluation/program_codecs.py",
     "pixels.py",
