@@ -1,6 +1,7 @@
 """Means, their notes, and the files they stand in."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
@@ -51,6 +52,7 @@ def found():
         rates=tuple(summary.compare_codecs(ROWS, LADDERS, JUDGED, dict.fromkeys(NAMES, "jpeg"))),
         definitions=definitions(NAMES, (), 2),
         candidates={"new": "n", "jpeg": "j"},
+        tuned=(),
         notes=("a note",),
     )
 
@@ -140,3 +142,18 @@ def test_rates_are_printed_with_their_intervals_and_the_worst_pictures(found, ca
     text = capsys.readouterr().out.split("Bjontegaard rates")[1]
     assert "-50.0 %" in text and "2 pictures; an interval takes 5" in text
     assert "a -50 %, b -50 %" in text and "not monotone in rate" in text
+
+
+def test_figures_of_pictures_that_a_codec_was_tuned_on_are_marked(found, tmp_path, capsys):
+    marked = dataclasses.replace(found, tuned=("new",))
+    summary_files.write(marked, tmp_path)
+    kept = json.loads((tmp_path / "summary.json").read_text())
+    assert kept["tuned"] == ["new"]
+    assert kept["notes"][0] == "new was tuned on pictures of none: its figures here do not count"
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        notes = {row["codec"]: row["notes"] for row in csv.DictReader(file)}
+    assert notes == {"new": "tuned on these", "jpeg": ""}
+    printed_tables.print_summary(marked, "out")
+    text = capsys.readouterr().out
+    assert "new (tuned on these)" in text and "jpeg (tuned on" not in text
+    assert "Note: new was tuned on pictures of none" in text

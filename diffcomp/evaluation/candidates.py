@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import threading
 import zlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -37,6 +37,7 @@ class Candidate:
     files: Hashable = None
     read: Callable[[bytes], Any] = bytes
     draw: Callable[[Any], np.ndarray] | None = None  # `decode` if None
+    tuned_on: tuple[str, ...] = ()  # protocols with pictures of which it was trained or tuned
     metrics: tuple[str, ...] | None = None  # that it is judged by, of those asked for; None: all
     # What compiles a program of its own: the first call of each is not timed. None: nothing does.
     program: Callable[[int, int], object] = lambda height, width: None
@@ -119,11 +120,20 @@ def _model_candidate(
         decode=lambda data: loaded.decode(data, settings),
         suffix=".dfc",
         is_model=True,
+        tuned_on=tuned_on(loaded.model.card),
         files=(loaded.model.name, coding, weights),
         read=loaded.decode_latents,
         draw=lambda latents: loaded.draw(*latents, settings),
         program=lambda height, width: (loaded.padded_side(height), loaded.padded_side(width)),
     )
+
+
+def tuned_on(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """The protocols that a card names as `tuned_on`; raises ValueError for another thing."""
+    names = card.get("tuned_on", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"the card's tuned_on is {names!r}; it must be a list of protocols.")
+    return tuple(names)
 
 
 def weights_crc(params: dict) -> int:

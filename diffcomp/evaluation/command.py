@@ -23,7 +23,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
         "--protocol",
         default="none",
         metavar="NAME",
-        help="kodak, tecnick, div2k, coco, clic, failures (drawn), none",
+        help="kodak, tecnick, div2k, coco, clic, clic2025, cid22, gb82, failures (drawn), none",
     )
     add("--model", default="base", metavar="A,B", help="models, or empty (default: %(default)s)")
     add("--quality", default="1,2,3,4,6,8", metavar="Q,Q", help="of models (default: %(default)s)")

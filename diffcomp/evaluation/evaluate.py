@@ -98,6 +98,7 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
         ),
         definitions=definitions(names, config.set_metrics, workers),
         candidates=settings.candidates,
+        tuned=tuple(c.name for c in candidates if protocol.name in c.tuned_on),
         notes=(*_notes(config, images, measured, rows, points, len(quoted)), *set_notes),
     )
     summary_files.write(found, out)

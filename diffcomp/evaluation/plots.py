@@ -80,7 +80,7 @@ def _figure(
                 marker=MARKERS[index % len(MARKERS)],
                 markersize=5,
                 linewidth=1.6,
-                label=f"{codec}\n{_wrapped(summary.candidates[codec])}",
+                label=f"{summary.marked(codec)}\n{_wrapped(summary.candidates[codec])}",
                 zorder=3,
             )
     for index, (codec, points) in enumerate(quoted_curves(quoted, name).items()):

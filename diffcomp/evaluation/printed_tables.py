@@ -24,13 +24,13 @@ def print_summary(found: Summary, out: str) -> None:
     for point in found.points:
         values = [point.means.get(column) for column in columns]
         cells = ["" if value is None else f"{value:.4g}" for value in values]
-        table.add_row(point.codec, point.quality, *cells)
+        table.add_row(found.marked(point.codec), point.quality, *cells)
     console.print(table)
     if found.rates:
         console.print(_rate_table(found))
     for name, settings in found.candidates.items():
         console.print(f"{name}: {settings}", markup=False, highlight=False)
-    for note in found.notes:
+    for note in (*found.warnings(), *found.notes):
         console.print(f"Note: {note}", markup=False, highlight=False)
     console.print(f"Report: {Path(out) / 'report.html'}", markup=False, highlight=False)
 
@@ -46,8 +46,8 @@ def _rate_table(found: Summary) -> Table:
         worst = ", ".join(f"{name} {value:+.0f} %" for name, value in rate.differences[:WORST])
         table.add_row(
             label(rate.metric),
-            rate.codec,
-            rate.anchor,
+            found.marked(rate.codec),
+            found.marked(rate.anchor),
             "none" if percent is None else f"{percent:+.1f} %",
             "" if low is None or high is None else f"{low:+.1f} to {high:+.1f} %",
             rate.rate.reason

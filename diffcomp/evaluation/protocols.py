@@ -101,6 +101,21 @@ PROTOCOLS = {
             where="https://clic.compression.cc",
         ),
         Protocol(
+            "clic2025",
+            "CLIC 2025 images as they are",
+            _as_is,
+            None,
+            where="https://clic.compression.cc",
+        ),
+        Protocol(
+            "cid22",
+            "CID22 originals as they are, 512x512",
+            _as_is,
+            None,
+            where="https://cloudinary.com/labs/cid22",
+        ),
+        Protocol("gb82", "GB82 photographs as they are", _as_is, None),
+        Protocol(
             "failures",
             "drawn pictures of 512x512 that codecs fail on: checkers, line art, text, stars, flat "
             "colours, gradients, red on blue, noise",

@@ -36,7 +36,19 @@ class Summary:
     rates: tuple[RateComparison, ...]
     definitions: dict[str, str]
     candidates: dict[str, str]  # name -> settings
+    tuned: tuple[str, ...]  # candidates that were tuned on pictures of this protocol
     notes: tuple[str, ...]
+
+    def warnings(self) -> list[str]:
+        """What keeps a figure from being one, before all other notes."""
+        return [
+            f"{codec} was tuned on pictures of {self.protocol.name}: its figures here do not count"
+            for codec in self.tuned
+        ]
+
+    def marked(self, codec: str) -> str:
+        """A codec's name, with a mark if its figures do not count."""
+        return f"{codec} (tuned on these)" if codec in self.tuned else codec
 
     def curve(self, codec: str, column: str) -> list[tuple[float, float]]:
         """(bits per pixel, mean) of a codec's points that have the column, by rate."""

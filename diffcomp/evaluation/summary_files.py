@@ -27,7 +27,7 @@ def write(summary: Summary, folder: Path) -> None:
             p.quality,
             p.images,
             *(_cell(p.means.get(c)) for c in summary.columns),
-            "; ".join(p.notes),
+            "; ".join((*(["tuned on these"] if p.codec in summary.tuned else []), *p.notes)),
         )
         for p in summary.points
     ]
@@ -45,7 +45,8 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "protocol_description": summary.protocol.description,
         "definitions": summary.definitions,
         "codecs": summary.candidates,
-        "notes": list(summary.notes),
+        "tuned": list(summary.tuned),
+        "notes": [*summary.warnings(), *summary.notes],
         "points": [
             {"codec": p.codec, "quality": p.quality, "images": p.images, "notes": list(p.notes)}
             | p.means

@@ -211,7 +211,7 @@ function nameCell(codec, tag = "td") {
   const swatch = element("span", { className: "swatch" });
   const title = data.codecs.find((c) => c.name === codec).settings;
   swatch.style.background = color(codec);
-  return element(tag, { title }, swatch, codec);
+  return element(tag, { title }, swatch, codec + (data.tuned.includes(codec) ? " (tuned on these)" : ""));
 }
 
 function drawText() {
