@@ -8,6 +8,7 @@ What the network makes of an original is kept while its reconstructions are judg
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,11 +19,24 @@ from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
 from diffcomp.distances.vgg import max_pool_2x2, vgg_first_block, vgg_later_blocks
 from diffcomp.pixels import to_float
 
-# Of larger images the features of both take too much memory at once: 260 MB of these.
+# Of larger images the features of both take too much memory at once: 190 MB of these.
 MAX_PIXELS = 512 * 512
 _KEPT = 2  # originals: where threads pass from one to the next, both are in use
 
-Pair = tuple[Features, Features]
+
+class Activations(NamedTuple):
+    """What both distances need of one image; what they share is there once."""
+
+    image: jax.Array  # in [0, 1]
+    first: jax.Array
+    later_of_lpips: list[jax.Array]
+    later_of_dists: list[jax.Array]
+
+    def of_lpips(self) -> Features:
+        return unit_length([self.first, *self.later_of_lpips])
+
+    def of_dists(self) -> Features:
+        return self.image, self.first, *self.later_of_dists
 
 
 def lpips_vgg_and_dists(image: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -33,35 +47,35 @@ def lpips_vgg_and_dists(image: np.ndarray, reference: np.ndarray) -> tuple[float
     """
     weights = load_lpips("vgg"), load_dists()
     # These first: another thread may be at the original's already.
-    features = _features(*weights, to_float(image[None]))
-    lpips, dists = _distances(*weights, features, _of_reference(reference))
+    activations = _activations(*weights, to_float(image[None]))
+    lpips, dists = _distances(*weights, activations, _of_reference(reference))
     return float(lpips[0]), float(dists[0])
 
 
 @jax.jit
-def _features(lpips: LpipsWeights, dists: DistsWeights, x: jax.Array) -> Pair:
+def _activations(lpips: LpipsWeights, dists: DistsWeights, x: jax.Array) -> Activations:
     first = vgg_first_block(lpips.kernels, lpips.biases, normalized(x))
     of_lpips = vgg_later_blocks(lpips.kernels, lpips.biases, first, max_pool_2x2)
     of_dists = vgg_later_blocks(dists.kernels, dists.biases, first, l2_pool)
-    return unit_length(of_lpips), ((x + 1) / 2, *of_dists)
+    return Activations((x + 1) / 2, first, of_lpips[1:], of_dists[1:])
 
 
 @jax.jit
 def _distances(
-    lpips: LpipsWeights, dists: DistsWeights, features: Pair, expected: Pair
+    lpips: LpipsWeights, dists: DistsWeights, found: Activations, expected: Activations
 ) -> tuple[jax.Array, jax.Array]:
     return (
-        lpips_distance(lpips, features[0], expected[0]),
-        dists_distance(dists, features[1], expected[1]),
+        lpips_distance(lpips, found.of_lpips(), expected.of_lpips()),
+        dists_distance(dists, found.of_dists(), expected.of_dists()),
     )
 
 
-_kept: OrderedDict[tuple[tuple[int, ...], bytes], Future[Pair]] = OrderedDict()
+_kept: OrderedDict[tuple[tuple[int, ...], bytes], Future[Activations]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _of_reference(reference: np.ndarray) -> Pair:
-    """The features of an original: computed by the thread that asks first, awaited by others."""
+def _of_reference(reference: np.ndarray) -> Activations:
+    """The activations of an original: computed by the thread that asks first, awaited by others."""
     key = reference.shape, reference.tobytes()
     with _lock:
         future, is_first = _kept.get(key), key not in _kept
@@ -71,8 +85,8 @@ def _of_reference(reference: np.ndarray) -> Pair:
                 _kept.popitem(last=False)
     if is_first:
         try:
-            features = _features(load_lpips("vgg"), load_dists(), to_float(reference[None]))
-            future.set_result(jax.block_until_ready(features))
+            found = _activations(load_lpips("vgg"), load_dists(), to_float(reference[None]))
+            future.set_result(jax.block_until_ready(found))
         except BaseException as error:
             with _lock:
                 _kept.pop(key, None)
