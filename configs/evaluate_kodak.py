@@ -25,17 +25,21 @@ def get_config(variant: str = "") -> ConfigDict:
     c.steps = ()
     # Scales of the starting noise, 0 to 1, likewise.
     c.gammas = ()
+    # Metrics that count at realism 0; all if empty.
+    c.realism_0_metrics = ()
     # Seed of the decoder's noise.
     c.seed = 0
     # Other codecs, by name or NAME=QUALITY/QUALITY/... (see baselines.py).
     c.baselines = ("jpeg", "webp", "avif", "heic", "jxl")
+    # JSON file of further codecs and their programs (see external_codecs.py); none if empty.
+    c.external = ""
     # Metrics of image pairs, or "all".
     c.metrics = ("all",)
     # Distances between the sets of decoded and original images: fid, kid, fd_vgg, kd_vgg.
     c.set_metrics = ()
     # File with the weights of Inception, which fid and kid need.
     c.inception = ""
-    # Codec against which Bjontegaard rates are; the first baseline if empty.
+    # Codec that Bjontegaard rates are against, also METRIC=CODEC; the first baseline if empty.
     c.anchor = "jpeg"
     # Draw curves quoted from publications, dashed.
     c.published = True
@@ -43,6 +47,9 @@ def get_config(variant: str = "") -> ConfigDict:
     c.linear_rate = False
     # Jobs at a time; 0 for one per core. Times are fit to be published with 1 only.
     c.workers = 0
+    # Folder of other codecs' rows that later evaluations take over, without times: "user" for one
+    # in the user's cache, none if empty.
+    c.cache = ""
     # Images with pictures in the report.
     c.report_images = 24
     # Size that the report's pictures may take, megabytes.

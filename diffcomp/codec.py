@@ -147,6 +147,14 @@ class Codec:
         data = as_bytes(data)
         y_hat, info = self.decode_latents(data)
         log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
+        return self.draw(y_hat, info, settings)
+
+    def draw(self, y_hat: np.ndarray, info: FileInfo, settings: DecodeSettings) -> np.ndarray:
+        """What `decode_latents` gives -> uint8 [H, W, 3] sRGB; raises ValueError as `decompress`.
+
+        The float part of decoding, of which several settings share the exact part.
+        """
+        settings = self.decode_settings(settings)
         sides = (self.padded_side(side) // Y_STRIDE for side in (info.height, info.width))
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
         x_hat = codec_programs.synthesize(

@@ -9,13 +9,18 @@ import platformdirs
 log = logging.getLogger(__name__)
 
 
+def cache_folder() -> str:
+    """What may be kept between runs is kept here: DIFFCOMP_CACHE or the user's; empty: nowhere."""
+    return os.environ.get("DIFFCOMP_CACHE", platformdirs.user_cache_dir("diffcomp"))
+
+
 def enable() -> None:
     """Keeps compiled programs in a user cache folder, unless a folder is configured already.
 
     DIFFCOMP_CACHE names another folder; an empty value turns the cache off. Where nothing can be
     written, programs are compiled anew by each process, and a warning is logged.
     """
-    folder = os.environ.get("DIFFCOMP_CACHE", platformdirs.user_cache_dir("diffcomp"))
+    folder = cache_folder()
     if jax.config.jax_compilation_cache_dir is None and folder and _usable(folder):
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -8,7 +8,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from diffcomp.config import from_mapping
-from diffcomp.evaluation.evaluate import EvaluateConfig, evaluate, print_summary
+from diffcomp.evaluation.evaluate import EvaluateConfig, evaluate
+from diffcomp.evaluation.printed_tables import print_summary
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _RESTART = flags.DEFINE_bool("restart", False, "Throw the rows in config.out away.")

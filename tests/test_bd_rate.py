@@ -48,6 +48,17 @@ def test_only_the_common_range_counts():
     assert shifted.percent == pytest.approx(100 * (2.0**-2 - 1))
 
 
+def test_a_sliver_of_the_qualities_gives_no_rate():
+    anchor = curve(2.0 ** np.arange(5), np.arange(5.0))
+    enough, sliver = (
+        bd_rate(anchor, [(r, v + shift) for r, v in anchor], higher_is_better=True)
+        for shift in (2.4, 2.41)
+    )
+    assert enough.share == pytest.approx(0.25) and enough.percent < 0
+    assert sliver.percent is None and sliver.share < 0.25
+    assert sliver.reason == "the curves share 25% of their qualities; it takes 25%"
+
+
 def test_order_and_number_of_points_do_not_matter():
     anchor, test = curve(RATES, logarithmic(RATES)), curve(RATES[:4], logarithmic(RATES[:4]) + 1)
     expected = bd_rate(anchor, test, higher_is_better=True)

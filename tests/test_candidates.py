@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from tiny_model import MODEL, codec, image
 
-from diffcomp.evaluation.candidates import model_candidates, weights_crc
+from diffcomp.evaluation.candidates import model_candidates, tuned_on, weights_crc
+from diffcomp.evaluation.protocols import PROTOCOLS
 from diffcomp.export import exported_model
 from diffcomp.export.published_import import import_cdc
+from diffcomp.export.shipped_models import model_folder, model_names
 
 
 def test_each_realism_is_a_candidate_of_the_same_files():
@@ -77,3 +79,12 @@ def test_a_model_of_one_rate_is_one_candidate_without_quality_and_realism(tmp_pa
     assert (candidate.name, candidate.qualities) == ("published", (None,))
     assert "steps 1" in candidate.settings and "realism" not in candidate.settings
     assert candidate.program(65, 100) == candidate.program(66, 128) != candidate.program(64, 100)
+
+
+def test_what_a_model_was_tuned_on_stands_in_its_card():
+    assert tuned_on({"stage": "joint"}) == () == model_candidates(str(MODEL), (3,))[0].tuned_on
+    assert tuned_on({"tuned_on": ["cid22"]}) == ("cid22",)
+    with pytest.raises(ValueError, match="tuned_on is 'cid22'; it must be a list of protocols"):
+        tuned_on({"tuned_on": "cid22"})
+    for name in model_names().values():
+        assert set(tuned_on(exported_model.load(model_folder(name)).card)) <= set(PROTOCOLS)

@@ -105,8 +105,9 @@ def test_every_evaluation_names_what_exists(file, variant):
     assert from_mapping(EvaluateConfig, json.loads(json.dumps(to_dict(config)))) == config
     assert chosen_metrics(config.metrics)
     assert set(config.baselines) <= set(BASELINES)
-    assert config.anchor in config.baselines
-    assert get_protocol(config.protocol).name in file.stem
+    assert {part.split("=")[-1] for part in config.anchor.split(",")} <= set(config.baselines)
+    assert config.protocol == "none" or get_protocol(config.protocol).name in file.stem
+    assert set(config.realism_0_metrics) <= set(chosen_metrics(config.metrics))
 
 
 @every_evaluation

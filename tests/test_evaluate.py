@@ -19,7 +19,7 @@ from PIL import Image
 from tiny_model import MODEL, codec
 
 from diffcomp import cli
-from diffcomp.evaluation import baselines, set_distances
+from diffcomp.evaluation import pillow_codecs, set_distances
 from diffcomp.evaluation.row_file import FIXED, TIMES
 
 MODEL_OPTIONS = ("--model", str(MODEL), "--steps", "1", "--quality", "2")
@@ -75,7 +75,8 @@ def test_a_row_can_be_had_again_from_the_kept_file(evaluated):
 def test_all_outputs_name_the_protocol_and_what_they_lack(evaluated):
     out = evaluated / "report"
     kept = json.loads((out / "summary.json").read_text())
-    assert kept["protocol"] == "kodak" and kept["anchor"] == "jpeg"
+    assert kept["protocol"] == "kodak"
+    assert {rate["anchor"] for rate in kept["bd_rates"]} == {"jpeg"}
     assert kept["notes"] == [
         "2 of the 24 images of protocol kodak: figures of all of them will differ"
     ]
@@ -83,7 +84,9 @@ def test_all_outputs_name_the_protocol_and_what_they_lack(evaluated):
         assert {row["protocol"] for row in read(out / name)} == {"kodak"}
     assert json.loads((out / "settings.json").read_text())["protocol"] == "kodak"
     rates = {(r["metric"], r["codec"]): r for r in read(out / "bd_rate.csv")}
-    assert rates["psnr", "webp"]["bd_rate_percent"] and not rates["psnr", "webp"]["reason"]
+    psnr = rates["psnr", "webp"]
+    assert psnr["bd_rate_percent"] and psnr["reason"] == "2 pictures; an interval takes 5"
+    assert int(psnr["wins"]) + int(psnr["losses"]) == 2
     assert {path.name for path in (out / "plots").iterdir()} == {
         f"{name}.{kind}" for name in ("psnr", "lpips_alex") for kind in ("png", "svg")
     }
@@ -95,19 +98,30 @@ def test_the_table_is_printed(folder, capsys):
     assert run(folder, *options, images=("",)) == 0
     out = capsys.readouterr().out
     assert "protocol none: images as they are" in out and "PSNR (dB)" in out
-    assert len([line for line in out.splitlines() if "jpeg" in line]) == 2
+    assert len([line for line in out.splitlines() if "│ jpeg" in line]) == 2
+    assert "jpeg: JPEG by pillow" in out
     assert "not measured: 1 .heic; name a file to have it measured" in " ".join(out.split())
     assert f"Report: {folder / 'out' / 'report.html'}" in out
 
 
+def test_a_metric_can_have_an_anchor_of_its_own(folder):
+    options = ("--baselines", "jpeg,webp", "--metrics", "psnr,ssim")
+    assert run(folder, *QUICK, *options, "--anchor", "webp,ssim=jpeg") == 0
+    rates = read(folder / "out" / "bd_rate.csv")
+    assert [(r["metric"], r["codec"], r["anchor"]) for r in rates] == [
+        ("psnr", "jpeg", "webp"),
+        ("ssim", "webp", "jpeg"),
+    ]
+
+
 def test_sigint_leaves_rows_that_a_second_run_completes(folder, capsys, monkeypatch):
-    save = baselines._save
+    save = pillow_codecs._save
 
     def slow(*args):
         time.sleep(0.1)
         return save(*args)
 
-    monkeypatch.setattr(baselines, "_save", slow)
+    monkeypatch.setattr(pillow_codecs, "_save", slow)
     rows, done = folder / "out" / "rows.csv", threading.Event()
 
     def interrupt():
@@ -169,6 +183,8 @@ def test_only_the_images_of_this_run_are_summarised(folder):
         ([*MODEL_OPTIONS, "--realism", "3"], "realism is 3.0; it must be in [0, 1]"),
         ([*MODEL_OPTIONS, "--realism", ""], "A model needs at least one quality and one realism"),
         (["--anchor", "webp"], "anchor is 'webp'; it must be one of: jpeg"),
+        (["--anchor", "psnr=webp"], "anchor is 'webp'; it must be one of: jpeg"),
+        (["--anchor", "ssim=jpeg"], "anchor is of metric 'ssim'; it must be one of: psnr, lpips"),
         (["--workers", "-1"], "workers is -1; it must be at least 0"),
     ],
 )

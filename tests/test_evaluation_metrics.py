@@ -1,6 +1,7 @@
 import json
 import math
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from metric_pairs import blur, face, pairs
 from pictures import jpeg, noise
 
-from diffcomp.evaluation.metrics.catalogue import METRICS, compare
+from diffcomp.evaluation.metrics import vgg_pair
+from diffcomp.evaluation.metrics.catalogue import METRICS, compare, compare_all
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "metrics.json").read_text())["pairs"]
 PAIRS = pairs()
@@ -16,6 +18,8 @@ PAIRS = pairs()
 ABSOLUTE = {"psnr", "ssim", "ms_ssim", "cw_ssim", "gmsd", "lpips_alex", "lpips_vgg", "dists"}
 # 0 where nothing is visible; two of its steps are 0 at once.
 ZERO_WHERE_INVISIBLE = {"mad"}
+# All but what looks at flat areas only, which has tests of its own.
+GENERAL = [name for name in METRICS if name != "flat_colour"]
 
 
 def sign(name: str) -> int:
@@ -25,7 +29,8 @@ def sign(name: str) -> int:
 
 def test_the_metrics_and_their_order():
     assert " ".join(METRICS) == (
-        "psnr ssim ms_ssim cw_ssim fsim vsi vif gmsd nlpd mad haarpsi lpips_alex lpips_vgg dists"
+        "psnr ssim ms_ssim cw_ssim fsim vsi vif gmsd nlpd mad haarpsi lpips_alex lpips_vgg dists "
+        "flat_colour"
     )
     assert all(metric.name == name for name, metric in METRICS.items())
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
@@ -36,7 +41,7 @@ def test_the_pairs_are_those_of_the_golden_file():
     assert found == {name: values["crc32"] for name, values in GOLDEN.items()}
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", GENERAL)
 def test_equals_an_independent_implementation(name):
     rules = {"abs": 1e-4, "rel": 0} if name in ABSOLUTE else {"abs": 1e-12, "rel": 1e-3}
     for pair, (image, reference) in PAIRS.items():
@@ -44,7 +49,7 @@ def test_equals_an_independent_implementation(name):
         assert value == pytest.approx(GOLDEN[pair][name], **rules), pair
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", GENERAL)
 def test_identical_images_have_the_ideal_value(name):
     for image in (face(176, 192), noise(0, 176, 192), np.full((176, 192, 3), 77, np.uint8)):
         value = compare(name, image, image.copy())
@@ -52,7 +57,7 @@ def test_identical_images_have_the_ideal_value(name):
         assert value == pytest.approx(METRICS[name].ideal, rel=0, abs=1e-7)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", GENERAL)
 def test_value_moves_away_from_the_ideal_as_jpeg_quality_falls(name):
     reference = face(176, 192)
     images = [jpeg(reference, quality) for quality in (95, 75, 50, 25, 10, 5)]
@@ -66,7 +71,7 @@ def test_value_moves_away_from_the_ideal_as_jpeg_quality_falls(name):
     assert np.all(np.diff(losses) > 0), values
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", GENERAL)
 def test_the_smallest_image_is_taken_and_a_smaller_one_refused(name):
     metric, side = METRICS[name], METRICS[name].min_side
     value = compare(name, noise(3, side, side), noise(4, side, side))
@@ -81,7 +86,7 @@ def test_the_smallest_image_is_taken_and_a_smaller_one_refused(name):
             compare(name, image, image)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", GENERAL)
 def test_sides_of_odd_length_are_taken(name):
     reference = face(185, 199)
     image = blur(reference, 1)
@@ -93,7 +98,7 @@ def test_sides_of_odd_length_are_taken(name):
     assert odd == pytest.approx(even, rel=0.1)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", GENERAL)
 def test_blank_images_are_finite_and_worse_than_a_blurred_one(name):
     reference, black = face(176, 192), np.zeros((176, 192, 3), np.uint8)
     white = black + np.uint8(255)
@@ -137,3 +142,38 @@ def test_vif_takes_the_second_image_as_the_reference():
     strong = face(96, 96)
     weak = strong // 2 + 64
     assert compare("vif", weak, strong) < 1 < compare("vif", strong, weak)
+
+
+def test_metrics_together_are_what_they_are_one_by_one():
+    image, reference = jpeg(face(176, 192), 25), face(176, 192)
+    names = ["psnr", "dists", "ms_ssim", "lpips_vgg", "lpips_alex"]
+    found = compare_all(names, image, reference)
+    assert set(found) == set(names)
+    for name in names:
+        assert found[name] == pytest.approx(compare(name, image, reference), rel=0, abs=1e-6)
+
+
+def test_a_metric_that_fails_leaves_the_others(monkeypatch):
+    image, reference = noise(1, 64, 80), noise(2, 64, 80)
+
+    def refuse(*args):
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(vgg_pair, "lpips_vgg_and_dists", refuse)
+    found = compare_all(["ms_ssim", "dists", "lpips_vgg", "psnr"], image, reference)
+    assert isinstance(found["ms_ssim"], ValueError) and isinstance(found["dists"], MemoryError)
+    assert isinstance(found["lpips_vgg"], MemoryError) and found["psnr"] == compare(
+        "psnr", image, reference
+    )
+
+
+def test_what_is_kept_of_an_original_is_of_that_original():
+    """Two originals of one size, judged by turns and by several threads at once."""
+    vgg_pair.forget_references()
+    originals = [noise(seed, 32, 48) for seed in (1, 2, 3)]
+    image = noise(4, 32, 48)
+    expected = [compare("dists", image, original) for original in originals]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(vgg_pair.lpips_vgg_and_dists, [image] * 12, originals * 4))
+    np.testing.assert_allclose([dists for _, dists in found], expected * 4, rtol=0, atol=1e-6)
+    assert len(vgg_pair._kept) == 2

@@ -1,5 +1,6 @@
 """VTM and BPG, with stand-ins for their programs that keep the planes or the PNG as they are."""
 
+import re
 import sys
 
 import numpy as np
@@ -49,6 +50,7 @@ def programs(tmp_path, monkeypatch):
 
 def test_vtm_codes_the_planes_with_the_size_before_them(programs, photo):
     candidate = baseline_candidate("vtm")
+    assert re.match("EncoderApp [0-9a-f]{8}, DecoderApp [0-9a-f]{8}, enc", candidate.settings)
     image = photo[:43, :57]
     data = candidate.encode(image, 32)
     assert data[:4] == bytes([43, 0, 57, 0])
@@ -58,6 +60,12 @@ def test_vtm_codes_the_planes_with_the_size_before_them(programs, photo):
 def test_bpg_passes_files(programs, photo):
     candidate = baseline_candidate("bpg")
     np.testing.assert_array_equal(candidate.decode(candidate.encode(photo, 30)), photo)
+
+
+def test_another_build_is_another_candidate(programs):
+    before = baseline_candidate("bpg").settings
+    (programs / "bpgdec").write_text((programs / "bpgdec").read_text() + "\n")
+    assert baseline_candidate("bpg").settings != before
 
 
 def test_a_failing_program_says_why(programs, photo):

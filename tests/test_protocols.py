@@ -13,7 +13,7 @@ def ramp(height, width):
     return np.broadcast_to(row[None, :, None], (height, width, 3)).copy()
 
 
-@pytest.mark.parametrize("name", ["none", "kodak", "clic"])
+@pytest.mark.parametrize("name", ["none", "kodak", "clic", "clic2025", "cid22", "gb82"])
 def test_as_they_are(name):
     image = ramp(31, 47)
     assert PROTOCOLS[name].prepare(image) is image

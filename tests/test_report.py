@@ -28,7 +28,9 @@ def rows_of(sizes):
 
 
 def row(image, codec, quality, size):
-    return Row(image, codec, float(quality), 50, 40, size, 0.1, 0.1, 0.1, "00", {"psnr": np.inf})
+    return Row(
+        image, codec, "", float(quality), 50, 40, size, 0.1, 0.1, 0.1, "00", {"psnr": np.inf}
+    )
 
 
 def test_the_file_needs_no_other(evaluated):
@@ -201,7 +203,9 @@ def test_curves_axes_and_legend(page):
     texts = page.value("[...document.querySelectorAll('#plot text')].map(t => t.textContent)")
     assert "rate (bits per pixel)" in texts and "LPIPS-Alex, lower is better" in texts
     legend = page.value("[...document.querySelectorAll('#legend button')].map(b => b.innerText)")
-    assert {NAME, f"{NAME} r=0", "jpeg", "webp", "HiFiC (quoted)"} <= set(legend)
+    names = {text.split("\n")[0] for text in legend}
+    assert {NAME, f"{NAME} r=0", "jpeg", "webp", "HiFiC (quoted)"} <= names
+    assert any(text.startswith("jpeg\nJPEG by pillow") and "4:2:0" in text for text in legend)
     count = "document.querySelectorAll('#plot path').length"
     before = page.value(count)
     page.value("document.querySelector('#legend button').click()")
@@ -231,3 +235,19 @@ def test_nothing_fails_and_nothing_is_fetched(page):
     assert page.faults == []
     assert {url.split(":")[0] for url in page.requests} <= {"file", "data"}
     assert len([url for url in page.requests if url.startswith("file:")]) == 1
+
+
+def test_the_worst_pictures_come_first_and_rates_say_what_they_rest_on(page):
+    sections = page.value("[...document.querySelectorAll('main h2')].map(h => h.textContent)")
+    assert sections[0] == "Worst pictures"
+    page.value("document.querySelector('[data-metric=psnr]').click()")
+    worst = page.value("[...document.querySelectorAll('#worst li')].map(l => l.textContent)")
+    rates = page.value("[...document.querySelectorAll('#rates tbody tr')].map(r => r.textContent)")
+    named = page.value("data.bd_rates.filter(r => r.codec === 'webp').map(r => r.worst)")
+    assert all(NAME in text and "against jpeg" in text for text in worst)
+    assert len(rates) == 2 * 3 and any("takes 5" in text for text in rates)
+    dots = page.value("document.querySelectorAll('#scatter circle').length")
+    alone = page.value(
+        "data.bd_rates.filter(r => r.metric === 'psnr').map(r => r.differences.length)"
+    )
+    assert dots == sum(alone) >= len(named[0]) == 2

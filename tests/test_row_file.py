@@ -15,6 +15,7 @@ SETTINGS = Settings("none", ("psnr",), {"jpeg": "JPEG 1"})
 ROW = Row(
     image="a, b",
     codec="jpeg",
+    settings="JPEG 1",
     quality=5,
     width=4,
     height=5,
@@ -46,9 +47,9 @@ def test_rows_are_found_again(folder):
 
 def test_rows_and_failures_as_they_are_written(folder):
     assert (folder / "rows.csv").read_text().splitlines() == [
-        "image,protocol,codec,quality,width,height,bytes,bpp,psnr,encode_seconds,decode_seconds,"
+        "image,protocol,codec,settings,quality,width,height,bytes,bpp,psnr,encode_seconds,decode_seconds,"
         "pixels_crc",
-        '"a, b",none,jpeg,5,4,5,10,4.000000,30.5,0.2500,1.5000,00',
+        '"a, b",none,jpeg,JPEG 1,5,4,5,10,4.000000,30.5,0.2500,1.5000,00',
     ]
     assert (folder / "errors.csv").read_text().splitlines() == [
         "image,codec,quality,step,reason",
@@ -111,6 +112,13 @@ def test_a_further_codec_is_welcome_and_the_former_not_forgotten(folder):
     assert kept["coders"] == {"jpeg": "JPEG 1", "webp": "WEBP 1"}
 
 
+def test_a_row_of_other_settings_is_refused(folder):
+    path = folder / "rows.csv"
+    path.write_text(path.read_text().replace("JPEG 1", "JPEG 0"))
+    with pytest.raises(FileError, match=r"rows.csv: jpeg was 'JPEG 0', is 'JPEG 1'; choose"):
+        RowFile(folder, SETTINGS)
+
+
 def test_another_picture_of_the_same_name_is_refused(folder):
     rows = RowFile(folder, SETTINGS)
     rows.check_image("a, b", "00")
@@ -133,13 +141,13 @@ def test_foreign_files_are_refused(folder):
 def test_a_row_of_wrong_length_is_named(folder):
     with (folder / "rows.csv").open("a") as file:
         file.write("c,none\n")
-    with pytest.raises(FileError, match=r"rows.csv: line 3 has 2 cells, not 12"):
+    with pytest.raises(FileError, match=r"rows.csv: line 3 has 2 cells, not 13"):
         RowFile(folder, SETTINGS)
 
 
 def test_a_cell_that_is_no_number_is_named(folder):
     with (folder / "rows.csv").open("a") as file:
-        file.write("c,none,jpeg,5,4,5,ten,4,30,0,0,00\n")
+        file.write("c,none,jpeg,JPEG 1,5,4,5,ten,4,30,0,0,00\n")
     with pytest.raises(FileError, match=r"rows.csv: line 3: invalid literal for int.*'ten'"):
         RowFile(folder, SETTINGS)
 

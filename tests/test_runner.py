@@ -10,8 +10,10 @@ from PIL import Image
 from diffcomp.evaluation import runner
 from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import NamedImage, open_images
+from diffcomp.evaluation.measuring import Job, perform
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import PROTOCOLS
+from diffcomp.evaluation.row_cache import RowCache
 from diffcomp.evaluation.row_file import RowFile, Settings
 from diffcomp.evaluation.rows import Failure
 
@@ -121,14 +123,14 @@ def broken(image, reference):
     [
         ({"function": broken}, "no such kernel"),
         ({"function": lambda image, reference: float("nan")}, "its value is nan"),
-        ({"min_side": 41}, "the image has a side of 40, it needs 41"),
+        ({"min_side": 41}, "image is 40x50 pixels; LPIPS-Alex needs at least 41x41."),
     ],
 )
 def test_a_failing_metric_is_an_empty_cell(images, tmp_path, monkeypatch, change, reason):
     changed = dataclasses.replace(catalogue.METRICS["lpips_alex"], **change)
     monkeypatch.setitem(catalogue.METRICS, "lpips_alex", changed)
     (image, _) = images
-    outcome = runner.perform(runner.Job(image, Spy().candidate(), 1), NAMES, tmp_path)
+    (outcome,) = perform(Job(image, (Spy().candidate(),), 1), NAMES, tmp_path, RowCache(""))
     assert outcome.row.metrics["psnr"] and outcome.row.metrics["lpips_alex"] is None
     assert outcome.failures == [Failure("a", "spy", 1, "lpips_alex", reason)]
 
@@ -136,7 +138,7 @@ def test_a_failing_metric_is_an_empty_cell(images, tmp_path, monkeypatch, change
 def test_a_decoder_that_changes_the_size_gives_no_row(tmp_path):
     image = NamedImage("a", np.zeros((40, 50, 3), np.uint8))
     candidate = Spy().candidate(decode=lambda data: np.zeros((40, 49, 3), np.uint8))
-    outcome = runner.perform(runner.Job(image, candidate, 1), NAMES, tmp_path)
+    (outcome,) = perform(Job(image, (candidate,), 1), NAMES, tmp_path, RowCache(""))
     assert outcome.row is None
     reason = "decoded image is (40, 49, 3), the original (40, 50, 3)"
     assert outcome.failures == [Failure("a", "spy", 1, "decode", reason)]
@@ -147,3 +149,33 @@ def test_what_compiles_runs_once_untimed_for_each_program(images, tmp_path):
     candidate = spy.candidate(qualities=(1, 2), program=lambda height, width: height // 64)
     runner.run(images, [candidate], NAMES, open_rows(tmp_path), workers=1)
     assert spy.encoded == [1, 1, 2, 1, 1, 2]
+
+
+def test_candidates_that_share_their_files_encode_and_read_once(images, tmp_path):
+    spy, read, drawn = Spy(), [], []
+
+    def candidate(name, change):
+        return spy.candidate(
+            name=name,
+            files="same",
+            read=lambda data: read.append(data) or data,
+            draw=lambda data: drawn.append(name) or (spy.decode(data) ^ np.uint8(change)),
+        )
+
+    rows = RowFile(tmp_path / "out", Settings("none", NAMES, {"one": "any", "two": "any"}))
+    both = [candidate("one", 0), candidate("two", 4)]
+    runner.run(images, both, NAMES, rows, workers=1)
+    assert len(rows.rows) == 8 and len(spy.encoded) == len(read) == 4 and len(drawn) == 8
+    one, two = rows.rows["a", "one", "2"], rows.rows["a", "two", "2"]
+    assert one.bytes == two.bytes and one.encode_seconds == two.encode_seconds
+    assert one.metrics["psnr"] == np.inf and two.metrics["psnr"] < 40
+    for name in ("one", "two"):
+        assert (tmp_path / "out" / "streams" / name / "q2" / "a.spy").exists()
+
+
+def test_a_candidate_can_be_judged_by_some_metrics_only(images, tmp_path):
+    rows = open_rows(tmp_path)
+    runner.run(images, [Spy().candidate(metrics=("psnr",))], NAMES, rows, workers=1)
+    row = rows.rows["a", "spy", "1"]
+    assert row.metrics["lpips_alex"] is None and row.metrics["psnr"] > 40
+    assert rows.failures == []

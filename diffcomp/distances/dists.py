@@ -113,7 +113,7 @@ def dists_features(weights: DistsWeights, x: jax.Array) -> Features:
     """
     check_images("DISTS", MINIMUM_SIZE, x)
     x = (x + 1) / 2
-    activations = vgg_activations(weights.kernels, weights.biases, (x - _MEAN) / _STD, _l2_pool)
+    activations = vgg_activations(weights.kernels, weights.biases, (x - _MEAN) / _STD, l2_pool)
     return (x, *activations)
 
 
@@ -138,7 +138,7 @@ def dists_distance(weights: DistsWeights, features: Features, features_hat: Feat
     return distance
 
 
-def _l2_pool(x: jax.Array) -> jax.Array:
+def l2_pool(x: jax.Array) -> jax.Array:
     """Root of the mean of squares under a 3x3 Hann window, every second position; zeros outside."""
     x = jnp.square(x)
     for axis in (1, 2):

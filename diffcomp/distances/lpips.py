@@ -13,7 +13,7 @@ reference with several reconstructions computes `lpips_features(weights, x)` onc
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +72,17 @@ def lpips_features(weights: LpipsWeights, x: jax.Array) -> Features:
     if weights.net == "vgg":
         activations = vgg_features(weights, x)
     else:
-        activations = _alex_trunk(weights, (x - _MEAN) / _STD)
+        activations = _alex_trunk(weights, normalized(x))
+    return unit_length(activations)
+
+
+def normalized(x: jax.Array) -> jax.Array:
+    """Images in [-1, 1] by ImageNet's mean and deviation, as both trunks take them."""
+    return (x - _MEAN) / _STD
+
+
+def unit_length(activations: Sequence[jax.Array]) -> Features:
+    """Activations [B, H_l, W_l, C_l], each position's vector scaled to length 1 unless it is 0."""
     return tuple(_unit_length(f) for f in activations)
 
 
@@ -85,8 +95,7 @@ def vgg_features(weights: LpipsWeights, x: jax.Array) -> Features:
     if weights.net != "vgg":
         raise ValueError(f"weights are of the net {weights.net!r}; they must be of 'vgg'.")
     _check_input(weights.net, x)
-    x = (x - _MEAN) / _STD
-    return tuple(vgg_activations(weights.kernels, weights.biases, x, max_pool_2x2))
+    return tuple(vgg_activations(weights.kernels, weights.biases, normalized(x), max_pool_2x2))
 
 
 def lpips_distance(weights: LpipsWeights, features: Features, features_hat: Features) -> jax.Array:

@@ -31,11 +31,29 @@ def vgg_activations(
     Returns:
       Five arrays, float32 [B, H_l, W_l, C_l] with 64, 128, 256, 512 and 512 channels.
     """
-    layers = iter(zip(kernels, biases, strict=True))
-    activations = []
-    for num_convs in _BLOCKS:
-        if activations:
-            x = pool(x)
+    return vgg_later_blocks(kernels, biases, vgg_first_block(kernels, biases, x), pool)
+
+
+def vgg_first_block(
+    kernels: tuple[jax.Array, ...], biases: tuple[jax.Array, ...], x: jax.Array
+) -> jax.Array:
+    """The first of the five activations, before any pooling: float32 [B, H, W, 64]."""
+    for kernel, bias in zip(kernels[: _BLOCKS[0]], biases[: _BLOCKS[0]], strict=True):
+        x = conv_relu(x, kernel, bias, padding=1)
+    return x
+
+
+def vgg_later_blocks(
+    kernels: tuple[jax.Array, ...],
+    biases: tuple[jax.Array, ...],
+    first: jax.Array,
+    pool: Callable[[jax.Array], jax.Array],
+) -> list[jax.Array]:
+    """All five activations, from that of the first block on."""
+    layers = iter(zip(kernels[_BLOCKS[0] :], biases[_BLOCKS[0] :], strict=True))
+    activations = [first]
+    for num_convs in _BLOCKS[1:]:
+        x = pool(activations[-1])
         for _ in range(num_convs):
             x = conv_relu(x, *next(layers), padding=1)
         activations.append(x)

@@ -3,7 +3,8 @@
 Between the qualities that both curves reach, the logarithm of the rate is interpolated over the
 metric by monotone cubic pieces (PCHIP), averaged, and compared. Source: Bjontegaard, "Calculation
 of average PSNR differences between RD-curves", VCEG-M33, 2001; the computation is the package
-`bjontegaard`'s (Herglotz et al., 2022). A curve's points are a codec's means over all images.
+`bjontegaard`'s (Herglotz et al., 2022). A rate of curves that are not monotone, of too few points
+or of a sliver of the qualities is a number like any other to look at, so there is none of them.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import numpy as np
 
 METHOD = "pchip"
 LEAST_POINTS = 4
+LEAST_OVERLAP = 0.25  # of the range of qualities that either curve covers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +37,8 @@ def bd_rate(
     """Bjontegaard rate of points (bits per pixel, metric), in any order.
 
     A curve of fewer than four points, one on which the metric does not improve with the rate
-    throughout, and curves that share no quality have none; `reason` says so.
+    throughout, and curves that share less than a quarter of their qualities have none; `reason`
+    says so.
     """
     curves = {}
     for name, points in (("anchor", anchor), ("codec", test)):
@@ -49,6 +52,10 @@ def bd_rate(
     share = max(high - low, 0) / (max(anchor_value[-1], value[-1]) - min(anchor_value[0], value[0]))
     if not share:
         return BdRate(None, None, None, 0.0, "the curves have no quality in common")
+    bounds = (low, high) if higher_is_better else (-high, -low)
+    if share < LEAST_OVERLAP:
+        reason = f"the curves share {share:.0%} of their qualities; it takes {LEAST_OVERLAP:.0%}"
+        return BdRate(None, float(bounds[0]), float(bounds[1]), float(share), reason)
     percent = bjontegaard.bd_rate(
         anchor_rate,
         anchor_value,
@@ -58,7 +65,6 @@ def bd_rate(
         require_matching_points=False,
         min_overlap=0,
     )
-    bounds = (low, high) if higher_is_better else (-high, -low)
     return BdRate(float(percent), float(bounds[0]), float(bounds[1]), float(share), "")
 
 

@@ -4,7 +4,8 @@ import dataclasses
 import itertools
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -31,10 +32,21 @@ class Candidate:
     decode: Decode  # -> uint8 [H, W, 3]
     suffix: str  # of its files
     is_model: bool
+    # Candidates of equal `files` write the same ones and decode them the same way up to what `read`
+    # gives, of which `draw` makes the picture. None: no other candidate does.
+    files: Hashable = None
+    read: Callable[[bytes], Any] = bytes
+    draw: Callable[[Any], np.ndarray] | None = None  # `decode` if None
+    tuned_on: tuple[str, ...] = ()  # protocols with pictures of which it was trained or tuned
+    metrics: tuple[str, ...] | None = None  # that it is judged by, of those asked for; None: all
     # What compiles a program of its own: the first call of each is not timed. None: nothing does.
     program: Callable[[int, int], object] = lambda height, width: None
     warm: set = dataclasses.field(default_factory=set, compare=False)
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, compare=False)
+
+    def judged_by(self, names: Sequence[str]) -> list[str]:
+        """Those of the metrics that count for this candidate."""
+        return [name for name in names if self.metrics is None or name in self.metrics]
 
     def warm_up(self, image: np.ndarray) -> None:
         """Compiles what an image of this size needs, unless that is done."""
@@ -52,13 +64,15 @@ def model_candidates(
     steps: Sequence[int] = (),
     gammas: Sequence[float] = (),
     seed: int = 0,
+    realism_0_metrics: Sequence[str] = (),
 ) -> list[Candidate]:
     """A candidate for each way of decoding a shipped model's files, or an exported one's folder.
 
     The ways are all combinations of `realisms`, `steps` and `gammas`; an empty list leaves the
     option to the model. Candidates are named after the model, with " r=0" and the like unless the
     realism is 1, and " steps=4" or " gamma=0.4" where several are compared. A model of one rate
-    has no realism, and the quality None.
+    has no realism, and the quality None. `realism_0_metrics` are those that count at realism 0; all
+    if there are none.
 
     Raises ModelError for a model that cannot be read, ValueError for an option out of its range.
     """
@@ -80,7 +94,10 @@ def model_candidates(
             name += f" r={options['realism']:g}"
         name += "".join(f" {option}={options[option]:g}" for option in compared)
         settings = DecodeSettings(**options, seed=seed)
-        candidates.append(_model_candidate(loaded, weights, name, qualities, settings))
+        candidate = _model_candidate(loaded, weights, name, qualities, settings)
+        if options.get("realism") == 0 and realism_0_metrics:
+            candidate = dataclasses.replace(candidate, metrics=tuple(realism_0_metrics))
+        candidates.append(candidate)
     return candidates
 
 
@@ -103,8 +120,20 @@ def _model_candidate(
         decode=lambda data: loaded.decode(data, settings),
         suffix=".dfc",
         is_model=True,
+        tuned_on=tuned_on(loaded.model.card),
+        files=(loaded.model.name, coding, weights),
+        read=loaded.decode_latents,
+        draw=lambda latents: loaded.draw(*latents, settings),
         program=lambda height, width: (loaded.padded_side(height), loaded.padded_side(width)),
     )
+
+
+def tuned_on(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """The protocols that a card names as `tuned_on`; raises ValueError for another thing."""
+    names = card.get("tuned_on", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"the card's tuned_on is {names!r}; it must be a list of protocols.")
+    return tuple(names)
 
 
 def weights_crc(params: dict) -> int:

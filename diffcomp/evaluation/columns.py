@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from diffcomp.evaluation.bd_rate import METHOD
+from diffcomp.evaluation.bd_rate import LEAST_OVERLAP, LEAST_POINTS, METHOD
 from diffcomp.evaluation.metrics import catalogue
+from diffcomp.evaluation.rate_comparison import LEVEL, RESAMPLES
 
 _LABELS = {  # of columns that are no metrics of image pairs
     "bpp": "rate (bpp)",
@@ -45,6 +46,11 @@ def definitions(names: Sequence[str], set_names: Sequence[str], workers: int) ->
         "encode_seconds": f"wall clock with {workers} job(s) at a time, compilation excluded",
         "decode_seconds": "as encode_seconds; for figures of time alone run with --workers 1",
         "bd_rate_percent": f"Bjontegaard rate by {METHOD} over the codecs' mean points; negative "
-        "means smaller files than the anchor's at equal quality",
+        "means smaller files than the anchor's at equal quality; none of curves of fewer than "
+        f"{LEAST_POINTS} points, that are not monotone, or that share less than "
+        f"{LEAST_OVERLAP:.0%} of their qualities",
+        "low_percent, high_percent": f"{LEVEL:.0%} interval of the rate, from {RESAMPLES} draws of "
+        'the pictures with replacement; an interval that holds 0 is "no difference"',
+        "wins, losses": "pictures of which, alone, the codec's files are smaller or larger",
     }
     return texts

@@ -20,28 +20,51 @@ def add_parser(commands) -> None:  # noqa: ANN001
     )
     add = command.add_argument
     add(
-        "--protocol", default="none", metavar="NAME", help="kodak, tecnick, div2k, coco, clic, none"
+        "--protocol",
+        default="none",
+        metavar="NAME",
+        help="kodak, tecnick, div2k, coco, clic, clic2025, cid22, gb82, failures (drawn), none",
     )
     add("--model", default="base", metavar="A,B", help="models, or empty (default: %(default)s)")
     add("--quality", default="1,2,3,4,6,8", metavar="Q,Q", help="of models (default: %(default)s)")
     add("--realism", default="1", metavar="R,R", help="of models (default: %(default)s)")
     add("--steps", default="", metavar="N,N", help="score network calls (default: model's)")
     add("--gamma", default="", metavar="G,G", help="scale of the noise (default: model's)")
+    add(
+        "--realism-0-metrics",
+        default="",
+        metavar="A,B",
+        help="the metrics that count at realism 0 (default: all)",
+    )
     add("--seed", type=int, default=0, metavar="S", help="of the decoder's noise (default: 0)")
     add(
         "--baselines",
         default="jpeg,webp,avif",
         metavar="A,B",
-        help="jpeg, jpeg444, webp, avif, avif444, heic, heic444, jxl, vtm, bpg, each also as "
+        help="jpeg, jpeg444, webp, avif (tune iq), avif-psnr, avif-ssim, avif444, heic, heic444, "
+        "jxl (full size), jxl-half (half size), vtm, bpg, each also as "
         "NAME=QUALITY/QUALITY/... (default: %(default)s)",
     )
+    add("--external", default="", metavar="FILE", help="JSON of further codecs and their programs")
     add("--metrics", default="psnr,lpips_alex", metavar="A,B", help="or all (default: %(default)s)")
     add("--set-metrics", default="", metavar="A,B", help="fid, kid, fd_vgg, kd_vgg (default: none)")
     add("--inception", default="", metavar="FILE", help="weights of Inception, for fid and kid")
-    add("--anchor", default="", metavar="CODEC", help="of Bjontegaard rates (default: a baseline)")
+    add(
+        "--anchor",
+        default="",
+        metavar="CODEC,METRIC=CODEC",
+        help="of Bjontegaard rates, also one of a metric's own (default: the first baseline)",
+    )
     add("--published", action="store_true", help="draw quoted curves of other codecs, dashed")
     add("--linear-rate", action="store_true", help="plots with a linear axis of the rate")
     add("--workers", type=int, default=0, metavar="N", help="jobs at a time (default: all cores)")
+    add(
+        "--cache",
+        default="user",
+        metavar="FOLDER",
+        help="of other codecs' rows, kept for later evaluations: user is the user's cache folder, "
+        "empty none (default: %(default)s)",
+    )
     add("--report-images", type=int, default=24, metavar="N", help="in the report (default: 24)")
     add("--report-megabytes", type=float, default=60, metavar="M", help="of the report (60)")
     add("--out", required=True, metavar="FOLDER", help="of all outputs; rows there are kept")
@@ -56,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
             raise ImportError(
                 f"diffcomp evaluate needs {package}: pip install 'diffcomp[evaluate]'"
             )
-    from diffcomp.evaluation import evaluate
+    from diffcomp.evaluation import evaluate, printed_tables
 
     config = evaluate.EvaluateConfig(
         images=tuple(args.images),
@@ -66,8 +89,10 @@ def run(args: argparse.Namespace) -> None:
         realisms=_numbers("--realism", args.realism),
         steps=_numbers("--steps", args.steps, int),
         gammas=_numbers("--gamma", args.gamma),
+        realism_0_metrics=_names(args.realism_0_metrics),
         seed=args.seed,
         baselines=_names(args.baselines),
+        external=args.external,
         metrics=_names(args.metrics),
         set_metrics=_names(args.set_metrics),
         inception=args.inception,
@@ -75,6 +100,7 @@ def run(args: argparse.Namespace) -> None:
         published=args.published,
         linear_rate=args.linear_rate,
         workers=args.workers,
+        cache=args.cache,
         report_images=args.report_images,
         report_megabytes=args.report_megabytes,
         out=args.out,
@@ -85,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"The rows in {args.out} are kept; the same command continues.", file=sys.stderr)
         raise
     if not args.quiet:
-        evaluate.print_summary(found, args.out)
+        printed_tables.print_summary(found, args.out)
 
 
 def _names(text: str) -> tuple[str, ...]:

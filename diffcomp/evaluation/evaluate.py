@@ -2,13 +2,9 @@
 
 import dataclasses
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from diffcomp.data.image_sources import counted
 from diffcomp.evaluation import (
@@ -22,10 +18,12 @@ from diffcomp.evaluation import (
 )
 from diffcomp.evaluation.baselines import baseline_candidate
 from diffcomp.evaluation.candidates import Candidate, model_candidates
-from diffcomp.evaluation.columns import definitions, label
+from diffcomp.evaluation.columns import definitions
+from diffcomp.evaluation.external_codecs import external_candidates
 from diffcomp.evaluation.image_sets import ImageSet, open_images
 from diffcomp.evaluation.metrics import catalogue
 from diffcomp.evaluation.protocols import get_protocol
+from diffcomp.evaluation.row_cache import RowCache
 from diffcomp.evaluation.row_file import RowFile, Settings
 from diffcomp.evaluation.rows import quality_text
 from diffcomp.evaluation.summary import Summary
@@ -44,8 +42,10 @@ class EvaluateConfig:
     realisms: tuple[float, ...]
     steps: tuple[int, ...]
     gammas: tuple[float, ...]
+    realism_0_metrics: tuple[str, ...]
     seed: int
     baselines: tuple[str, ...]
+    external: str
     metrics: tuple[str, ...]
     set_metrics: tuple[str, ...]
     inception: str
@@ -53,6 +53,7 @@ class EvaluateConfig:
     published: bool
     linear_rate: bool
     workers: int
+    cache: str
     report_images: int
     report_megabytes: float
     out: str
@@ -66,19 +67,25 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     """
     protocol = get_protocol(config.protocol)
     names = chosen_metrics(config.metrics)
+    for name in config.realism_0_metrics:
+        if name not in names:
+            raise ValueError(f"realism_0_metrics has {name!r}, which is none of the metrics.")
     _check_numbers(config)
     set_distances.check(config.set_metrics, config.inception)
     images = open_images(config.images, protocol)
     candidates = make_candidates(config)
-    anchor = _anchor(config.anchor, candidates)
+    anchors = chosen_anchors(config.anchor, candidates, [*names, *config.set_metrics])
     workers = config.workers or os.cpu_count() or 1
     out = Path(config.out)
     settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in candidates})
     rows = RowFile(out, settings, restart)
-    measured = runner.run(images, candidates, names, rows, workers, progress)
+    cache = RowCache(config.cache)
+    measured = runner.run(images, candidates, names, rows, workers, progress, cache)
     chosen = {key: row for key, row in rows.rows.items() if key[0] in measured}
     sets, set_notes = set_distances.compare_sets(images, candidates, config, rows)
-    points = summary.summarize(chosen, {c.name: c.qualities for c in candidates}, names, sets)
+    ladders = {c.name: c.qualities for c in candidates}
+    judged = {c.name: c.judged_by(names) for c in candidates}
+    points = summary.summarize(chosen, ladders, judged, sets)
     quoted = published.load(protocol.name) if config.published else []
     compared = [*names, *config.set_metrics]
     patches = ("patches",) if config.set_metrics else ()
@@ -86,10 +93,13 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
         protocol=protocol,
         columns=(*summary.MEANS, *compared, *patches, *summary.TIMES),
         points=tuple(points),
-        rates=tuple(summary.bd_rates(points, compared, anchor)),
-        anchor=anchor,
+        rates=(
+            *summary.compare_codecs(chosen, ladders, judged, {n: anchors[n] for n in names}),
+            *summary.compare_by_sets(points, {n: anchors[n] for n in config.set_metrics}),
+        ),
         definitions=definitions(names, config.set_metrics, workers),
         candidates=settings.candidates,
+        tuned=tuple(c.name for c in candidates if protocol.name in c.tuned_on),
         notes=(*_notes(config, images, measured, rows, points, len(quoted)), *set_notes),
     )
     summary_files.write(found, out)
@@ -113,10 +123,17 @@ def make_candidates(config: EvaluateConfig) -> list[Candidate]:
         candidate
         for model in config.models
         for candidate in model_candidates(
-            model, config.qualities, config.realisms, config.steps, config.gammas, config.seed
+            model,
+            config.qualities,
+            config.realisms,
+            config.steps,
+            config.gammas,
+            config.seed,
+            config.realism_0_metrics,
         )
     ]
     candidates += [baseline_candidate(text) for text in config.baselines]
+    candidates += external_candidates(config.external) if config.external else []
     names = [candidate.name for candidate in candidates]
     if not candidates:
         raise ValueError("Neither a model nor a baseline is given.")
@@ -134,11 +151,33 @@ def _check_numbers(config: EvaluateConfig) -> None:
             raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 0.")
 
 
-def _anchor(name: str, candidates: Sequence[Candidate]) -> str:
+def chosen_anchors(
+    text: str, candidates: Sequence[Candidate], metrics: Sequence[str]
+) -> dict[str, str]:
+    """The codec that each metric's Bjontegaard rates are against, from CODEC,METRIC=CODEC,...
+
+    Without a codec for all metrics it is the first baseline. Raises ValueError for a codec or
+    metric that is not measured.
+    """
     names = [candidate.name for candidate in candidates]
-    if name and name not in names:
-        raise ValueError(f"anchor is {name!r}; it must be one of: {', '.join(names)}.")
-    return name or next((c.name for c in candidates if not c.is_model), names[0])
+    default = next((c.name for c in candidates if not c.is_model), names[0])
+    own = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        # A codec's name may hold "=", as "base steps=4" does.
+        metric, _, codec = part.partition("=") if part not in names else ("", "", part)
+        if metric and codec and metric not in metrics:
+            raise ValueError(
+                f"anchor is of metric {metric!r}; it must be one of: {', '.join(metrics)}."
+            )
+        if (codec or metric) not in names:
+            raise ValueError(
+                f"anchor is {codec or metric!r}; it must be one of: {', '.join(names)}."
+            )
+        if metric and codec:
+            own[metric] = codec
+        else:
+            default = codec or metric
+    return {metric: own.get(metric, default) for metric in metrics}
 
 
 def _notes(
@@ -163,6 +202,11 @@ def _notes(
             " name a file to have it measured"
         )
     notes += summary.check_complete(points, len(measured))
+    kept = Counter(row.codec for (image, *_), row in rows.rows.items() if row.is_kept)
+    notes += [
+        f"{count} rows of {codec} are an earlier evaluation's, with the same versions: no times"
+        for codec, count in kept.items()
+    ]
     if config.published and not quoted:
         notes.append(f"no published figures are quoted for protocol {protocol.name}")
     reasons = Counter(
@@ -172,23 +216,3 @@ def _notes(
     for (codec, quality, step, reason), count in reasons.items():
         notes.append(f"{codec} at quality {quality}: {step} failed on {count} image(s): {reason}")
     return notes
-
-
-def print_summary(found: Summary, out: str) -> None:
-    """The table on stdout."""
-    table = Table(title=f"protocol {found.protocol.name}: {found.protocol.description}")
-    columns = [c for c in found.columns if c != "bytes"]
-    width = None if sys.stdout.isatty() else 60 + 14 * len(columns)
-    console = Console(file=sys.stdout, width=width)
-    for heading in ("codec", "quality", *map(label, columns)):
-        table.add_column(
-            heading, justify="left" if heading == "codec" else "right", overflow="fold"
-        )
-    for point in found.points:
-        values = [point.means.get(column) for column in columns]
-        cells = ["" if value is None else f"{value:.4g}" for value in values]
-        table.add_row(point.codec, point.quality, *cells)
-    console.print(table)
-    for note in found.notes:
-        console.print(f"Note: {note}", markup=False, highlight=False)
-    console.print(f"Report: {Path(out) / 'report.html'}", markup=False, highlight=False)

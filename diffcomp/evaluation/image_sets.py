@@ -1,6 +1,7 @@
 """The images to measure, from files, folders and TensorFlow Datasets, prepared by a protocol."""
 
 import dataclasses
+import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,11 @@ class NamedImage:
             f"{zlib.crc32(self.pixels.tobytes(), zlib.crc32(repr(self.pixels.shape).encode())):08x}"
         )
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of size and pixels."""
+        return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
@@ -38,8 +44,11 @@ class ImageSet:
     data_sets: dict[str, TfdsImages]  # by NAME/SPLIT
     protocol: Protocol
     left_out: Counter[str]  # pictures of other kinds in the folders, by suffix
+    drawn: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __iter__(self) -> Iterator[NamedImage]:
+        for name, pixels in self.drawn.items():
+            yield NamedImage(name, pixels)
         for name, path in self.files.items():
             yield from self._prepared(name, read_image(path).pixels)
         for place, source in self.data_sets.items():
@@ -54,16 +63,24 @@ class ImageSet:
 
     def size(self) -> int:
         """How many images there are before the protocol leaves any out."""
-        return len(self.files) + sum(len(source) for source in self.data_sets.values())
+        return (
+            len(self.drawn)
+            + len(self.files)
+            + sum(len(source) for source in self.data_sets.values())
+        )
 
 
 def open_images(sources: Sequence[str], protocol: Protocol) -> ImageSet:
-    """The images of files, folders (with their sub-folders) and `tfds:NAME/SPLIT`.
+    """The images of files, folders (with their sub-folders) and `tfds:NAME/SPLIT`, or drawn ones.
 
     No source stands for the protocol's own data set in TFDS. Raises ImageError for a path that
     does not exist, ValueError if there is no image or a data set cannot be read, ImportError for a
     data set without TFDS.
     """
+    if protocol.drawn is not None:
+        if sources:
+            raise ValueError(f"Protocol {protocol.name} draws its images; it takes no others.")
+        return ImageSet({}, {}, protocol, Counter(), protocol.drawn())
     hint = f" Get {protocol.where}" if protocol.where else ""
     if not sources and not protocol.source:
         raise ValueError(f"No images given; protocol {protocol.name} has no data set.{hint}")

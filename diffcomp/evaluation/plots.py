@@ -1,6 +1,7 @@
 """Rate-distortion plots: a PNG and an SVG for each metric."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from diffcomp.files import atomic_file
 # Okabe and Ito's colours, told apart also by the colour-blind; the models come first.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#555555")
 MARKERS = "osD^vPX*"
+LEGEND_WIDTH = 44  # characters of a line of a codec's settings
 # Text stays text in an SVG, and two runs give the same file.
 _STYLE = {
     "svg.fonttype": "none",
@@ -78,7 +80,7 @@ def _figure(
                 marker=MARKERS[index % len(MARKERS)],
                 markersize=5,
                 linewidth=1.6,
-                label=codec,
+                label=f"{summary.marked(codec)}\n{_wrapped(summary.candidates[codec])}",
                 zorder=3,
             )
     for index, (codec, points) in enumerate(quoted_curves(quoted, name).items()):
@@ -96,6 +98,10 @@ def _figure(
     return figure
 
 
+def _wrapped(settings: str) -> str:
+    return textwrap.fill(settings, LEGEND_WIDTH)
+
+
 def _label(axes: Axes, summary: Summary, name: str, linear_rate: bool) -> None:
     if not linear_rate:
         axes.set_xscale("log")
@@ -109,5 +115,5 @@ def _label(axes: Axes, summary: Summary, name: str, linear_rate: bool) -> None:
     axes.set_title(f"protocol {summary.protocol.name}, mean of {images} images", fontsize=10)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.legend(
-        frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0
+        frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0
     )

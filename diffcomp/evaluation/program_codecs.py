@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,22 +37,30 @@ class Programs:
 def program_candidate(name: str) -> Candidate:
     """The candidate `name`; raises FileNotFoundError for a program or its file that is missing."""
     programs = PROGRAM_CODECS[name]
+    files = []
     for program in (programs.encoder, programs.decoder):
-        if shutil.which(program) is None:
+        found = shutil.which(program)
+        if found is None:
             raise FileNotFoundError(
                 f"Baseline {name} needs the program {program} on the PATH: {programs.where}"
             )
+        files.append(Path(found))
     if name == "vtm":
-        vtm_config()
+        files.append(vtm_config())
     return Candidate(
         name=name,
-        settings=f"{programs.encoder}, {programs.stated}",
+        settings=f"{', '.join(map(named_with_crc, files))}, {programs.stated}",
         qualities=programs.ladder,
         encode=programs.encode,
         decode=programs.decode,
         suffix=programs.suffix,
         is_model=False,
     )
+
+
+def named_with_crc(file: Path) -> str:
+    """A program's name and the CRC-32 of its file: few of them tell their version alike."""
+    return f"{file.name} {zlib.crc32(file.read_bytes()):08x}"
 
 
 def vtm_config() -> Path:
@@ -102,7 +111,7 @@ def _vtm_encode(image: np.ndarray, qp: float) -> bytes:
             "ConformanceWindowMode": 1,  # pads to the size of a block and crops again
             "QP": f"{qp:g}",
         }
-        _run("EncoderApp", "-c", vtm_config(), *(f"--{k}={v}" for k, v in options.items()))
+        run_program("EncoderApp", "-c", vtm_config(), *(f"--{k}={v}" for k, v in options.items()))
         return np.array([height, width], "<u2").tobytes() + target.read_bytes()
 
 
@@ -111,7 +120,7 @@ def _vtm_decode(data: bytes) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.bin"), Path(folder, "out.yuv")
         source.write_bytes(data[_SIZE_BYTES:])
-        _run("DecoderApp", "-b", source, "-o", target, "-d", "8")
+        run_program("DecoderApp", "-b", source, "-o", target, "-d", "8")
         planes = np.frombuffer(target.read_bytes(), np.uint8)
     return yuv_to_rgb(planes.reshape(3, height, width))
 
@@ -120,7 +129,7 @@ def _bpg_encode(image: np.ndarray, qp: float) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.png"), Path(folder, "out.bpg")
         Image.fromarray(image).save(source)
-        _run("bpgenc", "-m", "9", "-f", "444", "-q", f"{qp:g}", "-o", target, source)
+        run_program("bpgenc", "-m", "9", "-f", "444", "-q", f"{qp:g}", "-o", target, source)
         return target.read_bytes()
 
 
@@ -128,12 +137,12 @@ def _bpg_decode(data: bytes) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.bpg"), Path(folder, "out.png")
         source.write_bytes(data)
-        _run("bpgdec", "-o", target, source)
+        run_program("bpgdec", "-o", target, source)
         with Image.open(target) as image:
             return np.array(image.convert("RGB"))
 
 
-def _run(*command: object) -> None:
+def run_program(*command: object) -> None:
     """Raises RuntimeError with the program's last line if it fails."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode:
@@ -146,7 +155,7 @@ PROGRAM_CODECS = {
         encoder="EncoderApp",
         decoder="DecoderApp",
         where="build https://vcgit.hhi.fraunhofer.de/jvet/VVCSoftware_VTM",
-        stated="all intra (encoder_intra_vtm.cfg), BT.709 YCbCr 4:4:4, 8 bits",
+        stated="all intra, BT.709 YCbCr 4:4:4, 8 bits",
         ladder=(47, 42, 37, 32, 27),
         suffix=".vvc",
         encode=_vtm_encode,

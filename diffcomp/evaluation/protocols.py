@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from diffcomp.evaluation.failure_pictures import failure_pictures
+
 FILTER = Image.Resampling.LANCZOS
 FILTER_TEXT = "Pillow's Lanczos filter, antialiased, on 8-bit sRGB values"
 
@@ -25,6 +27,7 @@ class Protocol:
     images: int | None  # of the whole set after `prepare`; None if any number will do
     source: str = ""  # of TensorFlow Datasets, tfds:NAME/SPLIT; none if empty
     where: str = ""  # to get the images
+    drawn: Callable[[], dict[str, np.ndarray]] | None = None  # by name, instead of files
 
 
 def _as_is(image: np.ndarray) -> np.ndarray:
@@ -96,6 +99,29 @@ PROTOCOLS = {
             None,
             source="tfds:clic/test",
             where="https://clic.compression.cc",
+        ),
+        Protocol(
+            "clic2025",
+            "CLIC 2025 images as they are",
+            _as_is,
+            None,
+            where="https://clic.compression.cc",
+        ),
+        Protocol(
+            "cid22",
+            "CID22 originals as they are, 512x512",
+            _as_is,
+            None,
+            where="https://cloudinary.com/labs/cid22",
+        ),
+        Protocol("gb82", "GB82 photographs as they are", _as_is, None),
+        Protocol(
+            "failures",
+            "drawn pictures of 512x512 that codecs fail on: checkers, line art, text, stars, flat "
+            "colours, gradients, red on blue, noise",
+            _as_is,
+            None,
+            drawn=failure_pictures,
         ),
     )
 }

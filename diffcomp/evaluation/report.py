@@ -15,9 +15,9 @@ from diffcomp.evaluation import plots
 from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.columns import higher_is_better, label
 from diffcomp.evaluation.image_sets import ImageSet, NamedImage
+from diffcomp.evaluation.measuring import stream_path
 from diffcomp.evaluation.published import QuotedPoint
 from diffcomp.evaluation.rows import Key, Row, quality_text, row_key
-from diffcomp.evaluation.runner import stream_path
 from diffcomp.evaluation.summary import Summary
 from diffcomp.evaluation.summary_files import as_dict
 from diffcomp.files import atomic_file
@@ -84,6 +84,7 @@ def page(data: Mapping[str, Any]) -> str:
         "TITLE": html.escape(f"Evaluation, protocol {data['protocol']}"),
         "STYLE": (TEMPLATE / "report.css").read_text(encoding="utf-8"),
         "PROGRAM": (TEMPLATE / "report.js").read_text(encoding="utf-8"),
+        "RATES": (TEMPLATE / "rates.js").read_text(encoding="utf-8"),
         "DATA": text,
     }
     for name, part in parts.items():  # the data last: they may hold any text

@@ -16,7 +16,9 @@ from diffcomp.evaluation.rows import Failure, Key, Row
 from diffcomp.files import atomic_file
 from diffcomp.files.atomic_file import FileError
 
-FIXED = ("image", "protocol", "codec", "quality", "width", "height", "bytes", "bpp")
+FIXED = (
+    "image", "protocol", "codec", "settings", "quality", "width", "height", "bytes", "bpp",
+)  # fmt: skip
 TIMES = ("encode_seconds", "decode_seconds")
 FAILURE_COLUMNS = tuple(field.name for field in dataclasses.fields(Failure))
 _CANDIDATES = "coders"  # in settings.json: the key of folders that earlier versions began
@@ -50,6 +52,8 @@ class RowFile:
         self._keep_settings(settings)
         rows = _read(self._path, self._columns, lambda c: Row.from_cells(c, settings.metrics))
         self.rows: dict[Key, Row] = {row.key: row for row in rows}
+        for row in rows:
+            _compare_settings(self._path, row.codec, row.settings, settings)
         failures = _read(self._failures_path, FAILURE_COLUMNS, Failure.from_cells)
         # Of rows that are not there: they will be tried again.
         self.failures = [failure for failure in failures if failure.key in self.rows]
@@ -104,9 +108,14 @@ class RowFile:
         if metrics != settings.metrics:
             was, now = ", ".join(metrics), ", ".join(settings.metrics)
             raise FileError(f"{path}: metrics were {was}, are {now}; {RERUN}")
-        for name, text in settings.candidates.items():
-            if candidates.get(name, text) != text:
-                raise FileError(f"{path}: {name} was {candidates[name]!r}, is {text!r}; {RERUN}")
+        for name, text in candidates.items():
+            _compare_settings(path, name, text, settings)
+
+
+def _compare_settings(path: Path, name: str, was: str, settings: Settings) -> None:
+    now = settings.candidates.get(name, was)
+    if now != was:
+        raise FileError(f"{path}: {name} was {was!r}, is {now!r}; {RERUN}")
 
 
 def _read(

@@ -20,8 +20,12 @@ def row_key(image: str, codec: str, quality: float | None) -> Key:
     return image, codec, quality_text(quality)
 
 
-def _quality(text: str) -> float | None:
+def _number(text: str) -> float | None:
     return float(text) if text else None
+
+
+def _text(value: float | None, digits: str) -> str:
+    return "" if value is None else format(value, digits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,19 +34,25 @@ class Row:
 
     image: str
     codec: str
+    settings: str  # of the codec, see `Candidate.settings`
     quality: float | None  # None: of a codec of a single rate
     width: int  # pixels
     height: int
     bytes: int  # of the whole file
     bpp: float
-    encode_seconds: float
-    decode_seconds: float
+    encode_seconds: float | None  # None: of a row that an earlier evaluation measured
+    decode_seconds: float | None
     pixels_crc: str  # of the original, see `NamedImage.crc`
     metrics: Mapping[str, float | None]  # by name; None of one that failed
 
     @property
     def key(self) -> Key:
         return row_key(self.image, self.codec, self.quality)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether an earlier evaluation measured it: see `row_cache`."""
+        return self.encode_seconds is None
 
     def figures(self) -> dict[str, float | None]:
         """All numbers but the quality by column, in the order of the file."""
@@ -58,18 +68,18 @@ class Row:
 
     def cells(self) -> dict[str, str]:
         """The row's texts by column; empty for a metric without a value."""
-        values = self.metrics.items()
-        metrics = {n: "" if value is None else format(value, _METRIC) for n, value in values}
+        metrics = {name: _text(value, _METRIC) for name, value in self.metrics.items()}
         return metrics | {
             "image": self.image,
             "codec": self.codec,
+            "settings": self.settings,
             "quality": quality_text(self.quality),
             "width": str(self.width),
             "height": str(self.height),
             "bytes": str(self.bytes),
             "bpp": format(self.bpp, _BPP),
-            "encode_seconds": format(self.encode_seconds, _SECONDS),
-            "decode_seconds": format(self.decode_seconds, _SECONDS),
+            "encode_seconds": _text(self.encode_seconds, _SECONDS),
+            "decode_seconds": _text(self.decode_seconds, _SECONDS),
             "pixels_crc": self.pixels_crc,
         }
 
@@ -79,15 +89,16 @@ class Row:
         return cls(
             image=cells["image"],
             codec=cells["codec"],
-            quality=_quality(cells["quality"]),
+            settings=cells["settings"],
+            quality=_number(cells["quality"]),
             width=int(cells["width"]),
             height=int(cells["height"]),
             bytes=int(cells["bytes"]),
             bpp=float(cells["bpp"]),
-            encode_seconds=float(cells["encode_seconds"]),
-            decode_seconds=float(cells["decode_seconds"]),
+            encode_seconds=_number(cells["encode_seconds"]),
+            decode_seconds=_number(cells["decode_seconds"]),
             pixels_crc=cells["pixels_crc"],
-            metrics={name: float(cells[name]) if cells[name] else None for name in metrics},
+            metrics={name: _number(cells[name]) for name in metrics},
         )
 
     def as_written(self) -> Self:
@@ -120,4 +131,4 @@ class Failure:
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> Self:
         """The failure of `cells`; ValueError if the quality is no number."""
-        return cls(**{**cells, "quality": _quality(cells["quality"])})
+        return cls(**{**cells, "quality": _number(cells["quality"])})

@@ -8,9 +8,9 @@ import numpy as np
 
 from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import ImageSet
+from diffcomp.evaluation.measuring import stream_path
 from diffcomp.evaluation.row_file import RowFile
 from diffcomp.evaluation.rows import quality_text
-from diffcomp.evaluation.runner import stream_path
 
 Sets = dict[tuple[str, str], dict[str, float]]
 

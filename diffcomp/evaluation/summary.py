@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from diffcomp.evaluation.bd_rate import BdRate, bd_rate
+from diffcomp.evaluation.bd_rate import bd_rate
 from diffcomp.evaluation.columns import higher_is_better
 from diffcomp.evaluation.protocols import Protocol
+from diffcomp.evaluation.rate_comparison import Curves, Interval, RateComparison, compare_rates
 from diffcomp.evaluation.row_file import TIMES
-from diffcomp.evaluation.rows import Key, Row, quality_text
+from diffcomp.evaluation.rows import Key, Row, quality_text, row_key
 
 MEANS = ("bytes", "bpp")
 
@@ -32,11 +33,22 @@ class Summary:
     protocol: Protocol
     columns: tuple[str, ...]  # of `Point.means`
     points: tuple[Point, ...]
-    rates: tuple[tuple[str, str, BdRate], ...]  # metric, codec
-    anchor: str
+    rates: tuple[RateComparison, ...]
     definitions: dict[str, str]
     candidates: dict[str, str]  # name -> settings
+    tuned: tuple[str, ...]  # candidates that were tuned on pictures of this protocol
     notes: tuple[str, ...]
+
+    def warnings(self) -> list[str]:
+        """What keeps a figure from being one, before all other notes."""
+        return [
+            f"{codec} was tuned on pictures of {self.protocol.name}: its figures here do not count"
+            for codec in self.tuned
+        ]
+
+    def marked(self, codec: str) -> str:
+        """A codec's name, with a mark if its figures do not count."""
+        return f"{codec} (tuned on these)" if codec in self.tuned else codec
 
     def curve(self, codec: str, column: str) -> list[tuple[float, float]]:
         """(bits per pixel, mean) of a codec's points that have the column, by rate."""
@@ -53,24 +65,25 @@ def mean_point(codec: str, quality: str, rows: Sequence[Row], columns: Sequence[
         finite = values[np.isfinite(values)]
         means[column] = float(finite.mean()) if len(finite) else None
         for count, what in ((len(rows) - len(values), "missing"), (len(values) - len(finite), "∞")):
-            if count:
+            # Why there are no times is said once, not for each point.
+            if count and column not in TIMES:
                 notes.append(f"{column}: {count} of {len(rows)} images {what}, left out")
     return Point(codec, quality, len(rows), means, tuple(notes))
 
 
 def summarize(
     rows: Mapping[Key, Row],
-    qualities: Mapping[str, Sequence[float]],
-    names: Sequence[str],
+    qualities: Mapping[str, Sequence[float | None]],
+    judged: Mapping[str, Sequence[str]],
     sets: Mapping[tuple[str, str], Mapping[str, float]],
 ) -> list[Point]:
-    """The points of the codecs in `qualities`, in their order; `names` are of metrics.
+    """The points of the codecs in `qualities`, in their order, with the metrics that judge each.
 
     `sets` has the distances of whole sets by (codec, quality).
     """
-    columns = (*MEANS, *names, *TIMES)
     points = []
     for codec, ladder in qualities.items():
+        columns = (*MEANS, *judged[codec], *TIMES)
         for quality in map(quality_text, ladder):
             chosen = [row for (_, *key), row in rows.items() if key == [codec, quality]]
             if chosen:
@@ -80,28 +93,62 @@ def summarize(
     return points
 
 
-def bd_rates(
-    points: Sequence[Point], names: Sequence[str], anchor: str
-) -> list[tuple[str, str, BdRate]]:
-    """The Bjontegaard rate of each codec but the anchor, for each metric."""
-    codecs = list(dict.fromkeys(point.codec for point in points))
-    rates = []
-    for name in names:
-        curves = {
-            codec: [
-                (p.means["bpp"], p.means[name])
-                for p in points
-                if p.codec == codec and p.means.get(name) is not None
-            ]
-            for codec in codecs
-        }
+def compare_codecs(
+    rows: Mapping[Key, Row],
+    qualities: Mapping[str, Sequence[float | None]],
+    judged: Mapping[str, Sequence[str]],
+    anchors: Mapping[str, str],
+) -> list[RateComparison]:
+    """Each codec in `qualities` against the anchor of each metric, by the metrics of the images.
+
+    Args:
+      rows: of the images that count.
+      qualities: of each codec.
+      judged: the metrics that count for each codec.
+      anchors: metric -> codec.
+    """
+    comparisons = []
+    for name, anchor in anchors.items():
+        curves = {codec: _curves(rows, codec, qualities[codec], name) for codec in qualities}
         better = higher_is_better(name)
-        rates += [
-            (name, codec, bd_rate(curves.get(anchor, []), curves[codec], better))
-            for codec in codecs
-            if codec != anchor
+        comparisons += [
+            compare_rates(name, (codec, anchor), curves[anchor], curves[codec], better)
+            for codec in qualities
+            if codec != anchor and name in judged[codec]
         ]
-    return rates
+    return comparisons
+
+
+def _curves(
+    rows: Mapping[Key, Row], codec: str, ladder: Sequence[float | None], name: str
+) -> Curves:
+    curves = {}
+    for image in dict.fromkeys(image for image, _, _ in rows):
+        found = [rows.get(row_key(image, codec, quality)) for quality in ladder]
+        values = [(row.bpp, row.metrics.get(name)) if row else (None, None) for row in found]
+        bpp, metric = np.array(values, np.float64).T  # None becomes NaN
+        curves[image] = (bpp, metric)
+    return curves
+
+
+def compare_by_sets(points: Sequence[Point], anchors: Mapping[str, str]) -> list[RateComparison]:
+    """Each codec against the anchor of each distance of sets, which no single image has."""
+    comparisons = []
+    for name, anchor in anchors.items():
+        curves: dict[str, list[tuple[float, float]]] = {point.codec: [] for point in points}
+        for point in points:
+            bpp, value = point.means["bpp"], point.means.get(name)
+            if bpp is not None and value is not None:
+                curves[point.codec].append((bpp, value))
+        images = max((point.images for point in points), default=0)
+        reason = Interval(None, None, "a distance of sets has no value per picture")
+        for codec in curves:
+            if codec != anchor:
+                rate = bd_rate(curves.get(anchor, []), curves[codec], higher_is_better(name))
+                comparisons.append(
+                    RateComparison(name, codec, anchor, rate, reason, images, images, ())
+                )
+    return comparisons
 
 
 def check_complete(points: Sequence[Point], expected: int) -> list[str]:

@@ -136,7 +136,9 @@ function drawLegend(all) {
     swatch.setAttribute("height", 10);
     const dash = curve.quoted ? { "stroke-dasharray": "5 4" } : {};
     draw(swatch, "line", { x1: 0, x2: 26, y1: 5, y2: 5, "stroke-width": 2.2, opacity: curve.quoted ? 0.55 : 1, style: `stroke:${curve.color}`, ...dash });
-    const button = element("button", { type: "button" }, swatch, curve.name);
+    const codec = data.codecs.find((c) => c.name === curve.name);
+    const settings = codec ? [element("span", { className: "settings", textContent: codec.settings })] : [];
+    const button = element("button", { type: "button" }, swatch, element("span", {}, curve.name, ...settings));
     button.setAttribute("aria-pressed", String(!state.hidden.has(curve.name)));
     button.addEventListener("click", () => {
       if (!state.hidden.delete(curve.name)) state.hidden.add(curve.name);
@@ -157,6 +159,7 @@ function setUpPlot() {
     for (const button of $("metrics").children)
       button.setAttribute("aria-pressed", String(button.dataset.metric === state.metric));
     drawPlot();
+    drawScatter();
   };
   $("log").addEventListener("change", drawPlot);
   if (data.sources.length)
@@ -206,29 +209,9 @@ function drawSummary() {
 
 function nameCell(codec, tag = "td") {
   const swatch = element("span", { className: "swatch" });
+  const title = data.codecs.find((c) => c.name === codec).settings;
   swatch.style.background = color(codec);
-  return element(tag, {}, swatch, codec);
-}
-
-function drawRates() {
-  const codecs = [...new Set(data.bd_rates.map((r) => r.codec))];
-  const names = [...new Set(data.bd_rates.map((r) => r.metric))];
-  const labels = Object.fromEntries(data.columns.map((c) => [c.name, c.label]));
-  $("rates-text").textContent = `Rate at equal quality against ${data.anchor}; negative means smaller files. `
-    + "In brackets the range of the metric over which the curves are compared.";
-  const head = [
-    element("th", { textContent: "metric", scope: "col" }),
-    ...codecs.map((codec) => Object.assign(nameCell(codec, "th"), { scope: "col" })),
-  ];
-  const body = names.map((name) => element("tr", {}, element("td", { textContent: labels[name] || name }), ...codecs.map((codec) => {
-    const rate = data.bd_rates.find((r) => r.codec === codec && r.metric === name);
-    if (rate.reason) return element("td", { className: "text", textContent: `none: ${rate.reason}` });
-    const percent = rate.bd_rate_percent;
-    return element("td", { textContent:
-      `${percent > 0 ? "+" : ""}${percent.toFixed(1)} % (${number(rate.from, 3)} to ${number(rate.to, 3)})` });
-  })));
-  $("rates").replaceChildren(
-    element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
+  return element(tag, { title }, swatch, codec + (data.tuned.includes(codec) ? " (tuned on these)" : ""));
 }
 
 function drawText() {
@@ -336,9 +319,3 @@ function setUpViewer() {
     + "of the exact pixels. On the left stands the file of that codec that is nearest in bytes to the right one." + missing;
   chooseImage();
 }
-
-drawText();
-setUpPlot();
-setUpViewer();
-drawSummary();
-drawRates();
