@@ -2,8 +2,8 @@
 
     python launch/compress_corpus.py SOURCE... OUT [--quality=4] [...] [-- Beam's options]
 
-SOURCE is a folder, a pattern ("photos/**/*.jpg", gs://...), a file, FILE.array_record, packed:FILE or
-tfds:NAME/SPLIT. Writes a .dfc file per picture (or shards of array_record) and table.csv below OUT.
+SOURCE is a folder, a pattern ("photos/**/*.jpg", gs://...), a file, FILE.array_record, packed:FILE
+or tfds:NAME/SPLIT. Writes a .dfc file per picture (or shards of array_record) and OUT/table.csv.
 The same command again does what is missing, and tries again what failed. Beam's own options stand
 after "--": --runner=FlinkRunner ..., or, to use the cores of this machine,
 --direct_running_mode=multi_processing --direct_num_workers=8.
@@ -21,9 +21,6 @@ from diffcomp.corpus.sources import Source, parse_source
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.export.shipped_models import DEFAULT_MODEL
 from diffcomp.files.color_conversion import parse_color
-
-# Not DirectRunner, which where it can fetches Prism from the network first.
-DEFAULT_RUNNER = "FnApiRunner"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="pictures, or .dfc files")
-    parser.add_argument("out", metavar="OUT", help="folder of the outputs, new or of an earlier run")
+    parser.add_argument("out", metavar="OUT", help="folder, new or of an earlier run")
     parser.add_argument("--mode", default="compress", help=" or ".join(MODES))
     parser.add_argument("--model", help="shipped model or folder of an exported one")
     parser.add_argument("--quality", type=float, metavar="Q")
@@ -80,8 +77,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _run(named: Sequence[Source], out: str, todo: Settings, options: Sequence[str]) -> int:
     """Runs the pipeline; returns 1 if a picture failed."""
     try:
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
+        import apache_beam  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "corpora need the package apache-beam; pip install 'diffcomp[beam]' brings it."
@@ -94,9 +90,7 @@ def _run(named: Sequence[Source], out: str, todo: Settings, options: Sequence[st
     kept = BeamStorage(out)
     settings.keep(kept, todo, _checked_fingerprint(todo))
     kept.delete(kept.output(storage.TABLE))
-    pipeline = beam.Pipeline(options=PipelineOptions([f"--runner={DEFAULT_RUNNER}", *options]))
-    beam_pipeline.build(pipeline, named, out, todo)
-    pipeline.run().wait_until_finish()
+    beam_pipeline.run(named, out, todo, options)
     kept.delete(kept.private("temporary"))
     return _report(kept)
 

@@ -3,6 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import (
+    ExtendedProvisionInfo,
+    FnApiRunner,
+)
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from diffcomp.corpus import picture_work, record_shards, rows, sources, storage
 from diffcomp.corpus.beam_storage import BeamStorage
@@ -11,6 +18,29 @@ from diffcomp.corpus.rows import Row
 from diffcomp.corpus.settings import Settings
 from diffcomp.corpus.sources import Item, Source
 from diffcomp.export.shipped_models import DEFAULT_MODEL
+
+
+def run(named: Sequence[Source], out: str, settings: Settings, options: Sequence[str]) -> None:
+    """Codes all pictures of the sources into the folder `out`, and waits for it.
+
+    options: Beam's, as on a command line; without --runner it runs on this machine.
+    """
+    # Workers otherwise say what each picture goes through.
+    parsed = PipelineOptions(["--default_sdk_harness_log_level=WARNING", *options])
+    named_runner = parsed.view_as(StandardOptions).runner
+    pipeline = beam.Pipeline(runner=named_runner or _local_runner(parsed), options=parsed)
+    build(pipeline, named, out, settings)
+    pipeline.run().wait_until_finish()
+
+
+def _local_runner(options: PipelineOptions) -> FnApiRunner:
+    """What Beam's DirectRunner comes to, but for its first try.
+
+    That would fetch the program Prism from the network, which does without --direct_num_workers.
+    """
+    text = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=text)
+    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
 
 
 def build(

@@ -11,6 +11,7 @@ from diffcomp.files.atomic_file import FileError
 
 MODES = ("compress", "decompress")
 FORMATS = ("files", "array_record")
+_AS_THE_MODEL = DecodeSettings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Settings:
     quality: float | None = None
     background: tuple[int, int, int] | None = None  # under transparent pixels, sRGB
     psnr: bool = False  # measured on what the new file decodes to
-    decode: DecodeSettings = DecodeSettings()
+    decode: DecodeSettings = _AS_THE_MODEL
     suffix: str = ".png"  # of decompressed pictures
     output_format: str = "files"  # of FORMATS
     shards: int = 16  # files of array_record

@@ -1,11 +1,12 @@
 """Which pictures a corpus has: what a command line names, and what each picture is called.
 
 A source is a folder, a pattern such as gs://bucket/**/*.jpg, a file; or, on a local disk,
-`packed:FILE`, `tfds:NAME/SPLIT` or a file that ends in .array_record, whose records are whole files.
+`packed:FILE`, `tfds:NAME/SPLIT` or a file that ends in .array_record, each record a whole file.
 """
 
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import posixpath
@@ -79,8 +80,9 @@ def parse_source(text: str, mode: str) -> Source:
 
 def root_of(sources: Iterable[Source]) -> str:
     """The folder that names are below: by the sources' own text, whatever files they have."""
-    shared = os.path.commonprefix([s.base for s in sources if s.kind != "tfds"])
-    return "".join(f"{part}/" for part in shared)
+    bases = [source.base for source in sources if source.kind != "tfds"]
+    levels = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*bases, strict=False))
+    return "".join(f"{parts[0]}/" for parts in levels)
 
 
 def items(source: Source, root: str, mode: str, storage: Storage) -> Iterator[Item]:
@@ -116,7 +118,7 @@ def _files(source: Source, root: str, mode: str, storage: Storage) -> Iterator[I
 
 
 def reader(item: Item, storage: Storage) -> Callable[[], Content]:
-    """What reads the item's bytes, or pixels; raises ValueError (FileError, ImageError), OSError."""
+    """What reads the item's bytes, or pixels; that raises OSError and ValueError of every kind."""
     if item.kind == "file":
         return lambda: storage.read(item.place)
     if item.kind == "record":

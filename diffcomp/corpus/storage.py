@@ -1,10 +1,10 @@
 """The folder of outputs, which also says what is done: a picture whose row is kept is finished.
 
-    OUT/NAME.dfc                  the outputs, as deep as the inputs
-    OUT/table.csv                 all rows, when a run ends
-    OUT/.corpus/rows/NAME.json    the row of each finished picture, written after its output
-    OUT/.corpus/settings.json     see settings.py
-    OUT/.corpus/temporary/        files that are being written
+OUT/NAME.dfc                  the outputs, as deep as the inputs
+OUT/table.csv                 all rows, when a run ends
+OUT/.corpus/rows/NAME.json    the row of each finished picture, written after its output
+OUT/.corpus/settings.json     see settings.py
+OUT/.corpus/temporary/        files that are being written
 """
 
 import abc
