@@ -38,7 +38,7 @@ def _local_runner(options: PipelineOptions) -> FnApiRunner:
 
     That would fetch the program Prism from the network, which does without --direct_num_workers.
     """
-    text = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    text = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
     provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=text)
     return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
 

@@ -102,13 +102,14 @@ def _open(path: str) -> Iterator[Any]:
         path, "readahead_buffer_size:0,max_parallelism:0"
     )
     try:
-        if not reader.ok():  # it opens whatever there is, and then has no records
-            raise ValueError(f"{path}: cannot be read as array_record")
+        if not reader.ok():
+            # What is no such file opens too, and has no records; this raises the reason.
+            reader.close()
+            raise RuntimeError("no reason is given")
         yield reader
+        reader.close()
     except (RuntimeError, IndexError) as error:
         raise ValueError(f"{path}: cannot be read as array_record: {error}") from error
-    finally:
-        reader.close()
 
 
 def array_record_module() -> ModuleType:

@@ -88,7 +88,7 @@ def root_of(sources: Iterable[Source]) -> str:
 def items(source: Source, root: str, mode: str, storage: Storage) -> Iterator[Item]:
     """Yields the pictures of a source; of a folder those whose suffix is for this mode.
 
-    Hidden files and folders are passed over. Raises ValueError for what cannot be opened.
+    Hidden files and folders are passed over, as is the folder of outputs. Raises ValueError for what cannot be opened.
     """
     if source.kind == "packed":
         opened, name = _opened(f"packed:{source.place}"), _name(source.place, root)
@@ -107,14 +107,24 @@ def _files(source: Source, root: str, mode: str, storage: Storage) -> Iterator[I
     listed = storage.files_below if source.kind == "folder" else storage.matching
     for file in sorted(listed(source.place)):
         below = file.removeprefix("/".join(source.base))
-        if any(part.startswith(".") for part in below.split("/")):
+        own = file.startswith(f"{storage.folder}/")  # outputs among the inputs
+        if own or any(part.startswith(".") for part in below.split("/")):
             continue
         name, suffix = _name(file, root), posixpath.splitext(file)[1].lower()
         if suffix == RECORD_SUFFIX:
-            for index in range(record_count(file)):
-                yield Item(f"{name}/{index:08d}", "record", file, index)
+            yield from _records(file, name)
         elif source.kind == "files" or suffix in SUFFIXES[mode]:
             yield Item(name, "file", file)
+
+
+def _records(file: str, name: str) -> Iterator[Item]:
+    try:
+        count = record_count(file)
+    except (ValueError, OSError):
+        yield Item(name, "record", file)  # which fails as it is read, and so has a row
+        return
+    for index in range(count):
+        yield Item(f"{name}/{index:08d}", "record", file, index)
 
 
 def reader(item: Item, storage: Storage) -> Callable[[], Content]:
