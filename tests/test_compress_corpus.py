@@ -106,6 +106,7 @@ def start_and_kill(folder: Path, args: tuple[str, ...], enough: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(pictures):
     args = ("photos", "out", *MODEL, "--quality=3", *TWO_PROCESSES)
     start_and_kill(pictures, args, enough=10)
@@ -139,6 +140,7 @@ def test_a_killed_run_goes_on_where_it_stopped(pictures):
     assert not (out / ".corpus/temporary").exists()
 
 
+@pytest.mark.slow
 def test_there_and_back_on_one_process(tmp_path, photos):
     odd = os.fsdecode(b"caf\xe9 [1].png")  # no UTF-8, and what would be a pattern
     shutil.copy(photos / "b.png", photos / odd)
@@ -157,6 +159,7 @@ def test_there_and_back_on_one_process(tmp_path, photos):
     np.testing.assert_array_equal(pixels, expected)
 
 
+@pytest.mark.slow
 def test_shards_of_records_from_overlapping_sources(tmp_path, photos):
     """Into a folder among the pictures."""
     out = tmp_path / "out"

@@ -88,7 +88,8 @@ def root_of(sources: Iterable[Source]) -> str:
 def items(source: Source, root: str, mode: str, storage: Storage) -> Iterator[Item]:
     """Yields the pictures of a source; of a folder those whose suffix is for this mode.
 
-    Hidden files and folders are passed over, as is the folder of outputs. Raises ValueError for what cannot be opened.
+    Hidden files and folders are passed over, as is the folder of outputs. Raises ValueError for
+    what cannot be opened.
     """
     if source.kind == "packed":
         opened, name = _opened(f"packed:{source.place}"), _name(source.place, root)
