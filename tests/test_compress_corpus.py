@@ -1,5 +1,6 @@
 """launch/compress_corpus.py on Apache Beam, in processes of its own, which are also killed."""
 
+import contextlib
 import csv
 import hashlib
 import importlib.util
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = (sys.executable, str(ROOT / "launch" / "compress_corpus.py"))
 MODEL = ("--model", str(tiny_model.MODEL))
 TWO_PROCESSES = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+WORKER = "apache_beam.runners.worker.sdk_worker_main"
 LIMIT = 240.0  # seconds
 
 
@@ -67,22 +70,23 @@ def pictures(tmp_path, photo) -> Path:
     return tmp_path
 
 
-def group(leader: int) -> list[str]:
-    """The command lines of the living processes of a group."""
-    found = []
+def group(leader: int) -> dict[int, str]:
+    """The command lines of the living processes of a group, by process."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             state = (entry / "stat").read_text().rpartition(")")[2].split()
             if int(state[2]) == leader and state[0] != "Z":
-                found.append((entry / "cmdline").read_text())
+                found[int(entry.name)] = (entry / "cmdline").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
 
 
-def start_and_kill(folder: Path, args: tuple[str, ...], enough: int) -> None:
-    """Kills the program and its workers, at once, when it has written `enough` files."""
-    with (folder / "killed.err").open("w") as log:
+@contextlib.contextmanager
+def at_work(folder: Path, args: tuple[str, ...], enough: int) -> Iterator[subprocess.Popen]:
+    """The program, a process group of its own, once it has written `enough` files."""
+    with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [*PROGRAM, *args],
             cwd=folder,
@@ -94,22 +98,35 @@ def start_and_kill(folder: Path, args: tuple[str, ...], enough: int) -> None:
     end = time.monotonic() + LIMIT
     try:
         while len(list(folder.glob("out/*/*.dfc"))) < enough:
-            assert process.poll() is None, (folder / "killed.err").read_text()
+            assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < end
             time.sleep(0.005)
-        workers = {text for text in group(process.pid) if "sdk_worker_main" in text}
-        assert workers, "no process but the program's own was at work"
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    while group(process.pid):
+
+
+def workers(process: subprocess.Popen) -> list[int]:
+    """The worker processes of the program; a shell that started one has the same command line."""
+    running = group(process.pid).items()
+    return [pid for pid, text in running if text.split("\0")[1:3] == ["-m", WORKER]]
+
+
+def wait_for_the_end_of(leader: int) -> None:
+    end = time.monotonic() + LIMIT
+    while group(leader):
+        assert time.monotonic() < end, group(leader)
         time.sleep(0.05)
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(pictures):
     args = ("photos", "out", *MODEL, "--quality=3", *TWO_PROCESSES)
-    start_and_kill(pictures, args, enough=10)
+    with at_work(pictures, args, enough=10) as process:
+        assert len(workers(process)) == 2
+    wait_for_the_end_of(process.pid)
     out = pictures / "out"
     assert not (out / "table.csv").exists()
     done = {
@@ -138,6 +155,19 @@ def test_a_killed_run_goes_on_where_it_stopped(pictures):
         assert (out / f"{name}.dfc").read_bytes() == expected
     assert sorted(os.listdir(out)) == [".corpus", "one", "table.csv", "two"]
     assert not (out / ".corpus/temporary").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_run(pictures):
+    """Beam's local runner alone would wait for it for ever."""
+    args = ("photos", "out", *MODEL, *TWO_PROCESSES)
+    with at_work(pictures, args, enough=5) as process:
+        os.kill(workers(process)[0], signal.SIGKILL)
+        assert process.wait(LIMIT) == 1
+        wait_for_the_end_of(process.pid)  # the other worker ends by itself
+    said = (pictures / "log").read_text()
+    assert "compress_corpus: Worker subprocess exited" in said
+    assert not (pictures / "out/table.csv").exists()
 
 
 @pytest.mark.slow

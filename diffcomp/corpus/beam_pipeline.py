@@ -1,5 +1,9 @@
 """The pipeline: list, take each picture once, code it, gather the table."""
 
+import contextlib
+import os
+import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
@@ -30,7 +34,33 @@ def run(named: Sequence[Source], out: str, settings: Settings, options: Sequence
     named_runner = parsed.view_as(StandardOptions).runner
     pipeline = beam.Pipeline(runner=named_runner or _local_runner(parsed), options=parsed)
     build(pipeline, named, out, settings)
-    pipeline.run().wait_until_finish()
+    with _ending_with_a_worker():
+        pipeline.run().wait_until_finish()
+
+
+@contextlib.contextmanager
+def _ending_with_a_worker() -> Iterator[None]:
+    """Ends the program if one of its worker processes ends within the block.
+
+    Beam's local runner would wait for ever for the work of one that was killed, be it for memory.
+    """
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        before(failed)
+        if failed.thread is not None and failed.thread.name == "run_worker":
+            print(
+                f"compress_corpus: {failed.exc_value}; the same command again goes on.",
+                file=sys.stderr,
+                flush=True,
+            )
+            os._exit(1)  # any other way waits for the runner's threads
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _local_runner(options: PipelineOptions) -> FnApiRunner:
