@@ -25,6 +25,8 @@ RESERVED = {
     "tensorflow": {"coding.tfc_range_coder"},
     "tensorflow_compression_ops": {"coding.tfc_range_coder"},
     "tensorflow_datasets": {"data.image_sources"},
+    # Many who code corpora elsewhere have no Beam, and it takes seconds too.
+    "apache_beam": {"corpus.beam_pipeline", "corpus.beam_storage"},
 }
 
 # What sits beside the package uses it and is not installed with it.
@@ -169,6 +171,7 @@ def test_rooms_without_jax_load_neither_jax_nor_tensorflow() -> None:
         ("training.train_loop", "from configs import base", "the installed package has no"),
         ("cli", "import launch.train", "the installed package has no 'launch'"),
         ("codec", "import tensorflow as tf", "may import tensorflow"),
+        ("corpus.sources", "import apache_beam as beam", "may import apache_beam"),
         ("codec", "import diffcomp.evaluation.metrics.planes", "'codec' may import from"),
         ("evaluation.metrics.vif", "from diffcomp.evaluation import runner", "may import from"),
         ("helpers", "", "helpers.py is in no room"),
