@@ -52,17 +52,20 @@ class FixedPointConv:
         b, height, width, _ = h.shape
         margin = side // 2
         h = np.pad(h, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
-        total = np.broadcast_to(self.bias.astype(np.float64), (b, height, width, len(self.bias)))
+        total = np.empty((b, height, width, len(self.bias)))
+        total[:] = self.bias
         for i in range(side):
             for j in range(side):
                 tap = np.ascontiguousarray(h[:, i : i + height, j : j + width])
-                total = total + tap @ self.kernel[i, j].astype(np.float64)
+                total += tap @ self.kernel[i, j].astype(np.float64)
         return round_shift(total, self.shift)
 
 
 def round_shift(value: np.ndarray, shift: int) -> np.ndarray:
     """floor(value / 2**shift + 1/2): exact, since dividing by a power of two is."""
-    return np.floor(value * 2.0**-shift + 0.5)
+    scaled = value * 2.0**-shift
+    scaled += 0.5
+    return np.floor(scaled, out=scaled)
 
 
 def quantize_conv(
