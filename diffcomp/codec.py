@@ -11,7 +11,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from diffcomp import codec_programs, compilation_cache
+from diffcomp import codec_programs, compilation_cache, tiled_programs
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import BitstreamError, Container
 from diffcomp.coding.file_info import FileInfo, describe
@@ -28,6 +28,7 @@ from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_folder
 from diffcomp.params import Params, under
+from diffcomp.tiling import Progress
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +59,23 @@ class Codec:
         params = self.model.params.items()
         return {path: jnp.asarray(value) for path, value in params if under(path, prefixes)}
 
-    def compress(self, image: np.ndarray, quality: float | None = None) -> bytes:
+    def compress(
+        self,
+        image: np.ndarray,
+        quality: float | None = None,
+        *,
+        max_pixels: int = bitstream.MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> bytes:
         """uint8 [H, W, 3] sRGB -> the bytes of a `.dfc` file.
 
         quality in [1, 8], DEFAULT_QUALITY if None, is kept to 1/32; a model of one rate takes None
-        only. Raises ValueError for another type, shape or quality.
+        only. Pictures of more than `max_pixels` are refused. `progress` is told, in large pictures,
+        of tiles done and of tiles in all. Raises ValueError for another type, shape or quality.
         """
-        height, width = _check_image(image)
+        height, width = _check_image(image, max_pixels)
         code = self._quality_code(quality)
-        y, z = self.encode_latents(image, code)
+        y, z = self.encode_latents(image, code, progress)
         streams = self.model.coder.encode(y, z, code)
         log.info("z takes %d bytes, y %d", len(streams.z_stream), len(streams.y_stream))
         return bitstream.pack(
@@ -91,6 +100,8 @@ class Codec:
         realism: float | None = None,
         seed: int | None = None,
         compute_dtype: str | None = None,
+        max_pixels: int = bitstream.MAX_PIXELS,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """The bytes of a `.dfc` file -> uint8 [H, W, 3] sRGB.
 
@@ -98,46 +109,65 @@ class Codec:
         eta: fresh noise in each step, [0, 1]. realism: from 0 for least squared error to 1 for a
         natural look. seed: of all noise, [0, 2**32). compute_dtype: of the networks, "float32" or
         "bfloat16", for accelerators. None leaves steps and gamma to the model, eta and seed at 0,
-        realism at 1, the type float32.
+        realism at 1, the type float32. max_pixels and progress: as in `compress`.
 
-        Raises BitstreamError for bytes that are no intact file of this model, ValueError for a
-        setting out of its range.
+        Raises BitstreamError for bytes that are no intact file of this model, or of a picture that
+        is too large; ValueError for a setting out of its range.
         """
-        return self.decode(data, DecodeSettings(steps, gamma, eta, realism, seed, compute_dtype))
+        settings = DecodeSettings(steps, gamma, eta, realism, seed, compute_dtype)
+        return self.decode(data, settings, max_pixels=max_pixels, progress=progress)
 
-    def decode(self, data: bytes, settings: DecodeSettings) -> np.ndarray:
+    def decode(
+        self,
+        data: bytes,
+        settings: DecodeSettings,
+        *,
+        max_pixels: int = bitstream.MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """The same, of settings that are kept together; raises as `decompress`."""
         settings = self.decode_settings(settings)
-        y_hat, info = self.decode_latents(data)
+        y_hat, info = self.decode_latents(data, max_pixels)
         log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
-        sides = (self.padded_side(side) // Y_STRIDE for side in (info.height, info.width))
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
-        x_hat = codec_programs.synthesize(
-            self.model.config, self._decode_params, _pad(y_hat, *sides), quality, settings
-        )
+        common = self.model.config, self._decode_params
+        size = info.height, info.width
+        if self._in_tiles(*size):
+            x_hat = tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
+        else:
+            sides = (self.padded_side(side) // Y_STRIDE for side in size)
+            x_hat = codec_programs.synthesize(*common, _pad(y_hat, *sides), quality, settings)
         log.info("the picture is synthesised in %d steps", settings.steps)
         return x_hat[: info.height, : info.width]
 
-    def encode_latents(self, image: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray]:
+    def encode_latents(
+        self, image: np.ndarray, code: int, progress: Progress | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [H, W, 3] -> y float32 [ceil(H/16), ceil(W/16), C], z [ceil(H/64), ceil(W/64), D].
 
         The float part of coding: another machine may round otherwise.
         """
         height, width = image.shape[:2]
-        padded = _pad(image, self.padded_side(height), self.padded_side(width))
-        y, z = codec_programs.encode_latents(
-            self.model.config, self._encode_params, padded, _network_quality(code)
-        )
-        log.info("y and z are computed of %d x %d pixels, padded", *padded.shape[1::-1])
+        common, quality = (self.model.config, self._encode_params), _network_quality(code)
+        if self._in_tiles(height, width):
+            coder = self.model.coder
+            channels = len(coder.steps(code)), len(coder.z_tables)
+            y, z = tiled_programs.encode_latents(*common, image, quality, channels, progress)
+        else:
+            padded = _pad(image, self.padded_side(height), self.padded_side(width))
+            y, z = codec_programs.encode_latents(*common, padded, quality)
+        log.info("y and z are computed of %d x %d pixels", width, height)
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
 
-    def decode_latents(self, data: bytes) -> tuple[np.ndarray, FileInfo]:
+    def decode_latents(
+        self, data: bytes, max_pixels: int = bitstream.MAX_PIXELS
+    ) -> tuple[np.ndarray, FileInfo]:
         """The bytes of a `.dfc` file -> y_hat float32 [ceil(H/16), ceil(W/16), C], and its header.
 
         The exact part of decoding: every machine gets the same bits. Raises BitstreamError.
         """
-        container = bitstream.unpack(data)
+        container = bitstream.unpack(data, max_pixels)
         bitstream.check_fingerprint(container, self._fingerprint, self.model.name)
         info = describe(container)
         if (info.quality is None) != self.one_rate:
@@ -145,6 +175,10 @@ class Codec:
                 f"the header has quality code {container.quality_code}, which is not one of model"
                 f" {self.model.name!r}."
             )
+        try:
+            self._in_tiles(info.height, info.width)
+        except ValueError as error:  # before anything is allocated
+            raise BitstreamError(error) from error
         shape = positions(info.height, Y_STRIDE), positions(info.width, Y_STRIDE)
         streams = Streams(container.z_stream, container.y_stream, container.symbols_crc)
         return self.model.coder.decode(streams, shape, container.quality_code), info
@@ -158,6 +192,19 @@ class Codec:
     def padded_side(self, side: int) -> int:
         """The side that an image's is padded to: sizes that share both share compiled programs."""
         return self._architecture.padded_side(side)
+
+    def _in_tiles(self, height: int, width: int) -> bool:
+        """Whether a picture is too large to be computed at once; ValueError if it is too large."""
+        whole = self.padded_side(height) * self.padded_side(width)
+        if whole <= self._architecture.whole_pixels:
+            return False
+        if not self._architecture.in_tiles:
+            raise ValueError(
+                f"the image is too large for model {self.model.name!r}, which computes it at once:"
+                f" {width} x {height}, padded to {whole} pixels; at most"
+                f" {self._architecture.whole_pixels} are supported."
+            )
+        return True
 
     def bpp_estimate(self, image: np.ndarray, quality: float | None = None) -> float:
         """Bits per pixel that the float model expects of the image, padded to multiples of 64.
@@ -198,13 +245,13 @@ def _network_quality(code: int) -> float:
     return DEFAULT_QUALITY if code == ONE_RATE_CODE else code_to_quality(code)
 
 
-def _check_image(image: np.ndarray) -> tuple[int, int]:
+def _check_image(image: np.ndarray, max_pixels: int = bitstream.MAX_PIXELS) -> tuple[int, int]:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = getattr(image, "dtype", type(image).__name__)
         raise ValueError(f"image is of type {found}; it must be a NumPy array of uint8.")
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"image has shape {image.shape}; it must be [H, W, 3].")
-    bitstream.check_size(width=image.shape[1], height=image.shape[0])
+    bitstream.check_size(image.shape[1], image.shape[0], max_pixels)
     return image.shape[0], image.shape[1]
 
 

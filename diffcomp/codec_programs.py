@@ -24,8 +24,8 @@ def encode_latents(
 
     `params` are those under the architecture's `encode_params`.
     """
-    program = _program("encode", config, image.shape)
-    y, z = program(params, image, jnp.float32(quality))
+    run = program("encode", config, image.shape)
+    y, z = run(params, image, jnp.float32(quality))
     return np.asarray(y), np.asarray(z)
 
 
@@ -33,8 +33,8 @@ def estimate_bits(
     config: AnyModelConfig, params: Params, image: np.ndarray, quality: float
 ) -> float:
     """Bits of y and z that the float model expects of uint8 [H, W, 3], sides multiples of 64."""
-    program = _program("estimate_bits", config, image.shape)
-    return float(program(params, image, jnp.float32(quality)))
+    run = program("estimate_bits", config, image.shape)
+    return float(run(params, image, jnp.float32(quality)))
 
 
 def synthesize(
@@ -50,7 +50,7 @@ def synthesize(
     `DecodeSettings.filled` gives, none of them None.
     """
     knobs = (quality, settings.gamma, settings.eta, settings.realism)
-    program = _program(
+    run = program(
         "synthesize",
         config,
         y_hat.shape,
@@ -58,18 +58,21 @@ def synthesize(
         compute_dtype=settings.compute_dtype,
     )
     inputs = (*map(jnp.float32, knobs), jnp.uint32(settings.seed))
-    return np.asarray(program(params, y_hat, *inputs))
+    return np.asarray(run(params, y_hat, *inputs))
 
 
 @functools.cache
-def _program(
-    name: str, config: AnyModelConfig, shape: tuple[int, ...], **static: int | str
+def program(
+    function: str, config: AnyModelConfig, shape: tuple[object, ...], **static: int | str
 ) -> Callable[..., Any]:
-    """A function of `network_programs`, compiled at its first call."""
+    """A function of `network_programs`, compiled at its first call.
+
+    From `shape` and what is static follow the shapes and types of all arrays.
+    """
 
     def build() -> Callable[..., Any]:
         from diffcomp import network_programs
 
-        return functools.partial(getattr(network_programs, name), config, *static.values())
+        return functools.partial(getattr(network_programs, function), config, *static.values())
 
-    return program_store.Program(build, (name, repr(config), shape, tuple(static.items())))
+    return program_store.Program(build, (function, repr(config), shape, tuple(static.items())))

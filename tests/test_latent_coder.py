@@ -80,7 +80,7 @@ def test_streams_do_not_depend_on_how_many_rows_are_computed_at_once(
     y_hat = coder.decode(whole, shape, 80)
     monkeypatch.setattr(checkerboard_coder, "PASS_POSITIONS", 4)
     monkeypatch.setattr(checkerboard_coder, "FEATURE_POSITIONS", 8)
-    assert len(list(checkerboard_coder.row_parts(*shape, 4))) == -(-shape[0] // 4)
+    assert len(list(checkerboard_coder.row_parts(shape, 4))) == -(-shape[0] // 4)
     assert coder.encode(y, z, 80) == whole
     np.testing.assert_array_equal(coder.decode(whole, shape, 80), y_hat)
 

@@ -80,7 +80,7 @@ class CheckerboardCoder(LatentCoder):
         """What both passes share, [h, w, width]: integers below 2**24, so float32 holds them."""
         height, width = shape[:2]
         f = np.empty((height, width, len(self.layers.convs["features"].bias)), np.float32)
-        for rows in row_parts(height, width, FEATURE_POSITIONS):
+        for rows in row_parts(shape, FEATURE_POSITIONS):
             # Each position reads z up to 2 rows away.
             first = max(rows.start // Z_PER_Y - 2, 0)
             window = z_symbols[first : positions(rows.stop, Z_PER_Y) + 2]
@@ -91,13 +91,13 @@ class CheckerboardCoder(LatentCoder):
         return f
 
     def _anchors(self, f: np.ndarray, quality_code: int) -> Iterator[Part]:
-        for rows in row_parts(*f.shape[:2], PASS_POSITIONS):
+        for rows in row_parts(f.shape, PASS_POSITIONS):
             mask = _even(rows, f.shape[1])
             parameters = entropy_parameters.first_pass(self.layers, _row(f[rows][mask]))
             yield self._part(rows, mask, parameters, quality_code)
 
     def _others(self, f: np.ndarray, y_hat: np.ndarray, quality_code: int) -> Iterator[Part]:
-        for rows in row_parts(*f.shape[:2], PASS_POSITIONS):
+        for rows in row_parts(f.shape, PASS_POSITIONS):
             # Each position sees the anchors up to 1 row away; the others there are filled already.
             first = max(rows.start - 1, 0)
             anchors = _activation(y_hat[None, first : rows.stop + 1])
@@ -121,8 +121,9 @@ class CheckerboardCoder(LatentCoder):
         return Part(rows, mask, mean << (STEP_BITS - PARAMETER_BITS), indexes)
 
 
-def row_parts(height: int, width: int, of_part: int) -> Iterator[slice]:
-    """Rows 0 to `height` in parts of about `of_part` positions each, of whole rows of z."""
+def row_parts(shape: tuple[int, ...], of_part: int) -> Iterator[slice]:
+    """The rows of [h, w, ...] in parts of about `of_part` positions each, of whole rows of z."""
+    height, width = shape[:2]
     rows = max(1, round(of_part / width / Z_PER_Y)) * Z_PER_Y
     for start in range(0, height, rows):
         yield slice(start, min(start + rows, height))
