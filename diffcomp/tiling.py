@@ -164,6 +164,16 @@ class StagedMap(Map):
         first = min(self.needed.values())
         while self._strips and self._strips[0].stop <= first:
             self._strips.popleft()
+        if self._strips:
+            self._strips[0] = self._without_start(self._strips[0], first)
+
+    def _without_start(self, strip: _Strip, first: int) -> _Strip:
+        """The strip from pixel `first` on, if that frees most of its memory."""
+        if strip.stop - first > (strip.stop - strip.start) // 2:
+            return strip
+        rest = slice(first - strip.start, strip.stop - strip.start)
+        kept = strip.array[self._index(rest, slice(0, self._size[1 - self._axis]))]
+        return _Strip(first, strip.stop, kept.copy())
 
     def _index(self, along: slice, across: slice) -> tuple[slice, slice]:
         """Positions of the map from pixels along and across the picture."""
