@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from diffcomp import codec_programs, compilation_cache, refinement
+from diffcomp import codec_programs, compilation_cache, refinement, tiled_programs
 from diffcomp.codec_inputs import as_bytes, as_pixels
 from diffcomp.coding import bitstream, range_coder
 from diffcomp.coding.bitstream import BitstreamError, Container
@@ -30,6 +30,7 @@ from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_folder
 from diffcomp.params import Params, under
+from diffcomp.tiling import Progress
 
 log = logging.getLogger(__name__)
 
@@ -65,22 +66,32 @@ class Codec:
         # All at once, and not by `jnp.asarray`, which compiles a program for every shape.
         return jax.device_put({path: value for path, value in weights if under(path, prefixes)})
 
-    def compress(self, image: Any, quality: float | None = None, *, effort: int = 0) -> bytes:
+    def compress(
+        self,
+        image: Any,
+        quality: float | None = None,
+        *,
+        effort: int = 0,
+        max_pixels: int = bitstream.MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> bytes:
         """A picture -> the bytes of a `.dfc` file.
 
         image: uint8 [H, W, 3] sRGB, or a PIL image or a path; see `codec_inputs.as_pixels`.
         quality in [1, 8], DEFAULT_QUALITY if None, is kept to 1/32; a model of one rate takes None
         only. effort: from 0 to 9; above 0 the latents are fitted to the very picture, which takes
-        some hundred times as long and saves bytes (see `refinement`).
+        some hundred times as long and saves bytes (see `refinement`). Pictures of more than
+        `max_pixels` are refused. `progress` is told, in large pictures, of tiles done and of tiles
+        in all.
 
         Raises ValueError for another type, shape, quality or effort; ImportError if LPIPS, by
-        which they are fitted, is not installed.
+        which latents are fitted, is not installed.
         """
-        image = as_pixels(image)
+        image = as_pixels(image, max_pixels)
         height, width = image.shape[:2]
         code = self._quality_code(quality)
         refinement.check_effort(effort, self.one_rate)
-        y, z = self.encode_latents(image, code)
+        y, z = self.encode_latents(image, code, progress)
         if effort:
             y = self._refined(image, y, z, code, effort)
         streams = self.model.coder.encode(y, z, code)
@@ -127,6 +138,8 @@ class Codec:
         realism: float | None = None,
         seed: int | None = None,
         compute_dtype: str | None = None,
+        max_pixels: int = bitstream.MAX_PIXELS,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """The bytes of a `.dfc` file -> uint8 [H, W, 3] sRGB.
 
@@ -134,57 +147,81 @@ class Codec:
         eta: fresh noise in each step, [0, 1]. realism: from 0 for least squared error to 1 for a
         natural look. seed: of all noise, [0, 2**32). compute_dtype: of the networks, "float32" or
         "bfloat16", for accelerators. None leaves steps and gamma to the model, eta and seed at 0,
-        realism at 1, the type float32.
+        realism at 1, the type float32. max_pixels and progress: as in `compress`.
 
-        Raises BitstreamError for bytes that are no intact file of this model, ValueError for a
-        setting out of its range.
+        Raises BitstreamError for bytes that are no intact file of this model, or of a picture that
+        is too large; ValueError for a setting out of its range.
         """
-        return self.decode(data, DecodeSettings(steps, gamma, eta, realism, seed, compute_dtype))
+        settings = DecodeSettings(steps, gamma, eta, realism, seed, compute_dtype)
+        return self.decode(data, settings, max_pixels=max_pixels, progress=progress)
 
-    def decode(self, data: bytes, settings: DecodeSettings) -> np.ndarray:
+    def decode(
+        self,
+        data: bytes,
+        settings: DecodeSettings,
+        *,
+        max_pixels: int = bitstream.MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """The same, of settings that are kept together; raises as `decompress`."""
         settings = self.decode_settings(settings)
-        data = as_bytes(data)
-        y_hat, info = self.decode_latents(data)
+        y_hat, info = self.decode_latents(as_bytes(data), max_pixels)
         log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
-        return self.draw(y_hat, info, settings)
+        return self.draw(y_hat, info, settings, progress)
 
-    def draw(self, y_hat: np.ndarray, info: FileInfo, settings: DecodeSettings) -> np.ndarray:
+    def draw(
+        self,
+        y_hat: np.ndarray,
+        info: FileInfo,
+        settings: DecodeSettings,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
         """What `decode_latents` gives -> uint8 [H, W, 3] sRGB; raises ValueError as `decompress`.
 
         The float part of decoding, of which several settings share the exact part.
         """
         settings = self.decode_settings(settings)
-        sides = (self.padded_side(side) // Y_STRIDE for side in (info.height, info.width))
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
-        x_hat = codec_programs.synthesize(
-            self.model.config, self._decode_params, _pad(y_hat, *sides), quality, settings
-        )
+        common = self.model.config, self._decode_params
+        size = info.height, info.width
+        if self._in_tiles(*size):
+            x_hat = tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
+        else:
+            sides = (self.padded_side(side) // Y_STRIDE for side in size)
+            x_hat = codec_programs.synthesize(*common, _pad(y_hat, *sides), quality, settings)
         log.info("the picture is synthesised in %d steps", settings.steps)
         return x_hat[: info.height, : info.width]
 
-    def encode_latents(self, image: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray]:
+    def encode_latents(
+        self, image: np.ndarray, code: int, progress: Progress | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [H, W, 3] -> y float32 [ceil(H/16), ceil(W/16), C], z [ceil(H/64), ceil(W/64), D].
 
         The float part of coding: another machine may round otherwise.
         """
         height, width = image.shape[:2]
-        padded = _pad(image, self.padded_side(height), self.padded_side(width))
-        latents = codec_programs.encode_latents(
-            self.model.config, self._encode_params, padded, _network_quality(code)
-        )
-        range_coder.implementation()  # is imported while JAX computes
-        y, z = map(np.asarray, latents)
-        log.info("y and z are computed of %d x %d pixels, padded", *padded.shape[1::-1])
+        common, quality = (self.model.config, self._encode_params), _network_quality(code)
+        if self._in_tiles(height, width):
+            coder = self.model.coder
+            channels = len(coder.steps(code)), len(coder.z_tables)
+            y, z = tiled_programs.encode_latents(*common, image, quality, channels, progress)
+        else:
+            padded = _pad(image, self.padded_side(height), self.padded_side(width))
+            latents = codec_programs.encode_latents(*common, padded, quality)
+            range_coder.implementation()  # is imported while JAX computes
+            y, z = map(np.asarray, latents)
+        log.info("y and z are computed of %d x %d pixels", width, height)
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
 
-    def decode_latents(self, data: bytes) -> tuple[np.ndarray, FileInfo]:
+    def decode_latents(
+        self, data: bytes, max_pixels: int = bitstream.MAX_PIXELS
+    ) -> tuple[np.ndarray, FileInfo]:
         """The bytes of a `.dfc` file -> y_hat float32 [ceil(H/16), ceil(W/16), C], and its header.
 
         The exact part of decoding: every machine gets the same bits. Raises BitstreamError.
         """
-        container = bitstream.unpack(data)
+        container = bitstream.unpack(data, max_pixels)
         bitstream.check_fingerprint(container, self._fingerprint, self.model.name)
         info = describe(container)
         if (info.quality is None) != self.one_rate:
@@ -192,6 +229,10 @@ class Codec:
                 f"the header has quality code {container.quality_code}, which is not one of model"
                 f" {self.model.name!r}."
             )
+        try:
+            self._in_tiles(info.height, info.width)
+        except ValueError as error:  # before anything is allocated
+            raise BitstreamError(error) from error
         shape = positions(info.height, Y_STRIDE), positions(info.width, Y_STRIDE)
         streams = Streams(container.z_stream, container.y_stream, container.symbols_crc)
         return self.model.coder.decode(streams, shape, container.quality_code), info
@@ -205,6 +246,19 @@ class Codec:
     def padded_side(self, side: int) -> int:
         """The side that an image's is padded to: sizes that share both share compiled programs."""
         return self._architecture.padded_side(side)
+
+    def _in_tiles(self, height: int, width: int) -> bool:
+        """Whether a picture is too large to be computed at once; ValueError if it is too large."""
+        whole = self.padded_side(height) * self.padded_side(width)
+        if whole <= self._architecture.whole_pixels:
+            return False
+        if not self._architecture.in_tiles:
+            raise ValueError(
+                f"the image is too large for model {self.model.name!r}, which computes it at once:"
+                f" {width} x {height}, padded to {whole} pixels; at most"
+                f" {self._architecture.whole_pixels} are supported."
+            )
+        return True
 
     def bpp_estimate(self, image: Any, quality: float | None = None) -> float:
         """Bits per pixel that the float model expects of the image, padded to multiples of 64.

@@ -12,11 +12,12 @@ from diffcomp.files.image_file import read_image
 log = logging.getLogger(__name__)
 
 
-def as_pixels(image: Any) -> np.ndarray:
+def as_pixels(image: Any, max_pixels: int = bitstream.MAX_PIXELS) -> np.ndarray:
     """A picture -> uint8 [H, W, 3], sRGB, within the limits of a file.
 
     image: an array of uint8 [H, W, 3] of NumPy, JAX or what else has `__array__`; a PIL image of
-    mode RGB or L; or the path of a picture, which is read as `diffcomp compress` reads it.
+    mode RGB or L; or the path of a picture, which is read as `diffcomp compress` reads it. One of
+    more than `max_pixels` is refused.
 
     Raises ValueError for another type, shape, mode or size, ImageError for an unreadable file.
     """
@@ -40,7 +41,7 @@ def as_pixels(image: Any) -> np.ndarray:
         raise ValueError(f"image is an array of {pixels.dtype}; it must be of uint8, 0 to 255.")
     if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise ValueError(f"image has shape {pixels.shape}; it must be [H, W, 3].")
-    bitstream.check_size(width=pixels.shape[1], height=pixels.shape[0])
+    bitstream.check_size(pixels.shape[1], pixels.shape[0], max_pixels)
     return pixels
 
 

@@ -24,15 +24,15 @@ def encode_latents(
 
     `params` are those under the architecture's `encode_params`. JAX may still be computing y and z.
     """
-    return _program("encode", config, image.shape)(params, image, np.float32(quality))
+    return program("encode", config, image.shape)(params, image, np.float32(quality))
 
 
 def estimate_bits(
     config: AnyModelConfig, params: Params, image: np.ndarray, quality: float
 ) -> float:
     """Bits of y and z that the float model expects of uint8 [H, W, 3], sides multiples of 64."""
-    program = _program("estimate_bits", config, image.shape)
-    return float(program(params, image, np.float32(quality)))
+    run = program("estimate_bits", config, image.shape)
+    return float(run(params, image, np.float32(quality)))
 
 
 def synthesize(
@@ -48,7 +48,7 @@ def synthesize(
     `DecodeSettings.filled` gives, none of them None.
     """
     knobs = (quality, settings.gamma, settings.eta, settings.realism)
-    program = _program(
+    run = program(
         "synthesize",
         config,
         y_hat.shape,
@@ -57,18 +57,21 @@ def synthesize(
     )
     inputs = (*map(np.float32, knobs), np.uint32(settings.seed))
     # A copy: JAX's own array cannot be written to.
-    return np.array(program(params, y_hat, *inputs))
+    return np.array(run(params, y_hat, *inputs))
 
 
 @functools.cache
-def _program(
-    name: str, config: AnyModelConfig, shape: tuple[int, ...], **static: int | str
+def program(
+    function: str, config: AnyModelConfig, shape: tuple[object, ...], **static: int | str
 ) -> Callable[..., Any]:
-    """A function of `network_programs`, compiled at its first call."""
+    """A function of `network_programs`, compiled at its first call.
+
+    From `shape` and what is static follow the shapes and types of all arrays.
+    """
 
     def build() -> Callable[..., Any]:
         from diffcomp import network_programs
 
-        return functools.partial(getattr(network_programs, name), config, *static.values())
+        return functools.partial(getattr(network_programs, function), config, *static.values())
 
-    return program_store.Program(build, (name, repr(config), shape, tuple(static.items())))
+    return program_store.Program(build, (function, repr(config), shape, tuple(static.items())))

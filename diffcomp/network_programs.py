@@ -3,14 +3,17 @@
 `codec_programs` compiles and keeps them. This module imports the networks; that one does not.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.grid import Y_STRIDE
-from diffcomp.diffusion import sampler
+from diffcomp.diffusion import noise, sampler
+from diffcomp.networks import staged_model
 from diffcomp.networks.precision import cast_params, layers_follow_params
 from diffcomp.params import Params, variables_of
 from diffcomp.pixels import to_float, to_uint8
@@ -57,11 +60,87 @@ def synthesize(
             args = (x_t, t[None], alpha_bar[None], context, quality[None], realism[None])
             return model.denoise(*args)
 
-    key_start, key_steps = jax.random.split(jax.random.key(seed))
     height, width = (Y_STRIDE * side for side in y_hat.shape[:2])
-    x_T = gamma * jax.random.normal(key_start, (1, height, width, 3))
+    where = (jnp.zeros(2, jnp.int32), height, width)
+    x_T = gamma * _if_any(gamma, lambda: noise.starting_noise(seed, *where))
+
+    def noise_fn(i: Array) -> Array:
+        return _if_any(eta, lambda: noise.fresh_noise(seed, i, *where))
+
     grid = architecture_of(config).sample_grid(config, steps)
-    return to_uint8(sampler.ddim(denoise_fn, x_T, grid, eta=eta, key=key_steps)[0])
+    return to_uint8(sampler.ddim(denoise_fn, x_T, grid, eta=eta, noise_fn=noise_fn)[0])
+
+
+def encode_stage(
+    config: AnyModelConfig, name: str, params: Params, quality: Array, *windows: Array
+) -> Array:
+    """One window of a stage of `encode`; windows [h, w, C] of its inputs, uint8 of the image."""
+    inputs = (to_float(w[None]) if w.dtype == jnp.uint8 else w[None] for w in windows)
+    return staged_model.encode_stage(_bound(config, params), name, quality[None], *inputs)[0]
+
+
+def context_stage(
+    config: AnyModelConfig,
+    name: str,
+    compute_dtype: str,
+    params: Params,
+    quality: Array,
+    *windows: Array,
+) -> Array:
+    """One window of a stage of `synthesize` that does not depend on x_t."""
+    model = _bound(config, cast_params(params, compute_dtype, architecture_of(config).float32))
+    inputs = (window[None] for window in windows)
+    with layers_follow_params():
+        return staged_model.context_stage(model, name, quality[None], *inputs)[0]
+
+
+def score_stage(
+    config: AnyModelConfig,
+    name: str,
+    compute_dtype: str,
+    params: Params,
+    level: tuple[Array, Array, Array, Array],
+    knobs: tuple[Array, Array, Array, Array],
+    origin: Array,
+    x_t: Array,
+    *windows: Array,
+) -> Array:
+    """One window of the others.
+
+    level: step, t, alpha_bar and alpha_bar of the level that follows; knobs: quality, eta, realism
+    and seed, each []. x_t is the first input of the stages that have it. "x_hat" is the picture,
+    uint8, "x_next" what x_t is in the next step.
+    """
+    model = _bound(config, cast_params(params, compute_dtype, architecture_of(config).float32))
+    i, t, alpha_bar, alpha_bar_next = level
+    quality, eta, realism, seed = knobs
+    inputs = (window[None] for window in (x_t, *windows))
+    with layers_follow_params():
+        made = staged_model.score_stage(
+            model,
+            "x0" if name in ("x_hat", "x_next") else name,
+            *(value[None] for value in (t, alpha_bar, quality, realism)),
+            *inputs,
+        )
+    if name == "x_next":
+        height, width = x_t.shape[:2]
+        fresh = _if_any(eta, lambda: noise.fresh_noise(seed, i, origin, height, width))
+        made = sampler.ddim_step(x_t[None], made, alpha_bar, alpha_bar_next, eta, fresh)
+    return to_uint8(made[0]) if name == "x_hat" else made[0]
+
+
+def starting_noise(
+    config: AnyModelConfig, height: int, width: int, gamma: Array, seed: Array, origin: Array
+) -> Array:
+    """x_T of the pixels from `origin` on, float32 [height, width, 3]."""
+    del config
+    return gamma * noise.starting_noise(seed, origin, height, width)[0]
+
+
+def _if_any(scale: Array, draw: Callable[[], Array]) -> Array:
+    """Noise, or zeros, which are sooner drawn, where nothing is to come of it."""
+    zeros = jax.eval_shape(draw)
+    return jax.lax.cond(scale > 0, draw, lambda: jnp.zeros(zeros.shape, zeros.dtype))
 
 
 def _bound(config: AnyModelConfig, params: Params) -> Any:

@@ -53,7 +53,8 @@ def random_anchors(height: int, width: int, channels: int) -> np.ndarray:
 def both_passes(layers: object, z_hat: np.ndarray, anchors: np.ndarray) -> list[np.ndarray]:
     f = entropy_parameters.features(layers, z_hat)
     first = entropy_parameters.first_pass(layers, f)
-    return [first, entropy_parameters.second_pass(layers, f, first, anchors)]
+    seen = entropy_parameters.neighbours(layers, anchors)
+    return [first, entropy_parameters.second_pass(layers, f, first, seen)]
 
 
 def test_channels_fit_and_every_layer_is_called_once() -> None:

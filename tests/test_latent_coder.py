@@ -7,6 +7,7 @@ import pytest
 import tiny_model
 from scipy.special import ndtr
 
+from diffcomp.coding import checkerboard_coder
 from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.coding.cdf_tables import gaussian_scales
 from diffcomp.coding.checkerboard_coder import CheckerboardCoder
@@ -67,6 +68,21 @@ def test_decoder_gets_the_encoders_y_hat(coder, shape: tuple, code: int) -> None
     assert (y_hat.shape, y_hat.dtype) == (y.shape, np.float32)
     assert sum(len(p.symbols) for p in passes) == shape[0] * shape[1]
     assert np.all(np.abs(y_hat - y) <= largest_error(coder, code, y_hat))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 3), (17, 5), (23, 1)])
+def test_streams_do_not_depend_on_how_many_rows_are_computed_at_once(
+    coder, shape: tuple, monkeypatch
+) -> None:
+    y, z = random_latents(coder, shape)
+    y[np.random.default_rng(3).random(y.shape) < 0.1] *= 1e3  # escapes, whose values come later
+    whole = coder.encode(y, z, 80)
+    y_hat = coder.decode(whole, shape, 80)
+    monkeypatch.setattr(checkerboard_coder, "PASS_POSITIONS", 4)
+    monkeypatch.setattr(checkerboard_coder, "FEATURE_POSITIONS", 8)
+    assert len(list(checkerboard_coder.row_parts(shape, 4))) == -(-shape[0] // 4)
+    assert coder.encode(y, z, 80) == whole
+    np.testing.assert_array_equal(coder.decode(whole, shape, 80), y_hat)
 
 
 def test_symbols_are_the_nearest(coder) -> None:

@@ -60,7 +60,7 @@ def run_decodes(config, variables, terms, grid, start):
             args = (x_t, t, alpha_bar, terms, ONE, ONE)
             return CdcModel(config).apply(variables, *args, method="denoise")
 
-        return sampler.ddim(denoise_fn, x_T, grid, key=jax.random.key(0))
+        return sampler.ddim(denoise_fn, x_T, grid, noise_fn=lambda i: jnp.zeros_like(x_T))
 
     return decode(variables, x_T, terms)
 

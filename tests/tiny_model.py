@@ -17,7 +17,7 @@ import skimage.data
 
 from diffcomp.codec import Codec, load
 from diffcomp.coding.checkerboard_coder import CheckerboardCoder
-from diffcomp.coding.latent_coder import Pass, Transfer
+from diffcomp.coding.latent_coder import Part, Transfer, to_units
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "tiny_model"
@@ -52,6 +52,27 @@ class Run(NamedTuple):
     passes: tuple[SeenPass, SeenPass]
 
 
+class _Recorder:
+    """A transfer, and what it saw of each pass."""
+
+    def __init__(self, transfer: Transfer):
+        self._transfer, self._parts = transfer, []
+        self.passes: list[SeenPass] = []
+
+    def part(self, coded: Part) -> np.ndarray:
+        symbols = self._transfer.part(coded)
+        self._parts.append(SeenPass(coded.mean, coded.indexes, symbols.copy()))
+        return symbols
+
+    def end_pass(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        corrections = self._transfer.end_pass()
+        for part, (where, values) in zip(self._parts, corrections, strict=False):
+            part.symbols.flat[where] = values
+        self.passes.append(SeenPass(*map(np.concatenate, zip(*self._parts, strict=True))))
+        self._parts = []
+        return corrections
+
+
 def spied(coder: CheckerboardCoder) -> tuple[CheckerboardCoder, list[Run]]:
     """The same coder, and a list to which each of its runs is added."""
     runs = []
@@ -60,14 +81,9 @@ def spied(coder: CheckerboardCoder) -> tuple[CheckerboardCoder, list[Run]]:
         def _code(
             self, z_symbols: np.ndarray, shape: tuple[int, int], code: int, transfer: Transfer
         ) -> tuple[np.ndarray, int]:
-            passes = []
-
-            def record(coded: Pass) -> np.ndarray:
-                passes.append(SeenPass(coded.mean, coded.indexes, transfer(coded)))
-                return passes[-1].symbols
-
-            y_hat, crc = super()._code(z_symbols, shape, code, record)
-            runs.append(Run(y_hat, tuple(passes)))
+            recorder = _Recorder(transfer)
+            y_hat, crc = super()._code(z_symbols, shape, code, recorder)
+            runs.append(Run(to_units(y_hat), tuple(recorder.passes)))
             return y_hat, crc
 
     fields = (field.name for field in dataclasses.fields(CheckerboardCoder))

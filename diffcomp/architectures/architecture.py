@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from diffcomp.coding.latent_coder import LatentCoder
 from diffcomp.params import Params
+from diffcomp.tiling import Stage
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -25,6 +26,11 @@ class Architecture(abc.ABC):
     name: ClassVar[str]
     one_rate: ClassVar[bool]  # whether a set of weights has one rate, and no realism knob
     vgg_losses: ClassVar[bool]  # whether its losses can ask VGG16, about `vgg_images` of a batch
+
+    # Pixels of a padded picture up to which it is computed at once, and whether larger ones are
+    # computed in tiles. If not, they are refused.
+    whole_pixels: ClassVar[int]
+    in_tiles: ClassVar[bool]
 
     # The coding part: its class; prefixes of the parameters that it is derived from; starts of the
     # paths of which only the integers are kept.
@@ -48,6 +54,14 @@ class Architecture(abc.ABC):
     @abc.abstractmethod
     def padded_side(self, side: int) -> int:
         """The side that the networks are given, a multiple of 64, from that of a picture."""
+
+    def encode_stages(self, config: Any) -> tuple[Stage, ...]:
+        """How tiles make "y" and "z" of the image "x"; asked only of those `in_tiles`."""
+        raise NotImplementedError
+
+    def decode_stages(self, config: Any, result: str) -> tuple[Stage, ...]:
+        """How tiles make `result`, "x_hat" or "x_next", of "y_hat" and "x_t"; likewise."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def float_twin(self, coder: Any) -> Params:

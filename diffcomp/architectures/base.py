@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from diffcomp.architectures.architecture import Architecture
 from diffcomp.coding import grid
 from diffcomp.coding.checkerboard_coder import CheckerboardCoder
-from diffcomp.networks import parts
+from diffcomp.networks import parts, stages
 from diffcomp.networks.config import ModelConfig
 from diffcomp.params import Params
+from diffcomp.tiling import Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,8 @@ class BaseArchitecture(Architecture):
     name = ModelConfig.ARCHITECTURE
     one_rate = False
     vgg_losses = True
+    whole_pixels = 2**21  # 1.1 GB
+    in_tiles = True
     coder = CheckerboardCoder
     coded = parts.CODED
     coded_layers = (parts.CODED_LAYERS,)
@@ -37,6 +40,12 @@ class BaseArchitecture(Architecture):
 
     def padded_side(self, side: int) -> int:
         return grid.bucket(side)
+
+    def encode_stages(self, config: ModelConfig) -> tuple[Stage, ...]:
+        return stages.encode_stages(config)
+
+    def decode_stages(self, config: ModelConfig, result: str) -> tuple[Stage, ...]:
+        return stages.decode_stages(config, result)
 
     def float_twin(self, coder: CheckerboardCoder) -> Params:
         return coder.float_layers(parts.CODED_LAYERS)

@@ -20,6 +20,8 @@ class PublishedArchitecture(Architecture):
     name = CdcConfig.ARCHITECTURE
     one_rate = True
     vgg_losses = False
+    whole_pixels = 2**22  # some 2.7 GB a megapixel
+    in_tiles = False  # attention sees the whole picture
     coder = SinglePassCoder
     coded = parts.CODED
     coded_layers = ()

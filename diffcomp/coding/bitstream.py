@@ -98,7 +98,7 @@ def pack(container: Container) -> bytes:
     return fields + _CRC.pack(_file_crc(fields, payload)) + payload
 
 
-def unpack(data: bytes) -> Container:
+def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
     """Returns the container of a file; the inverse of `pack`.
 
     The checks run from what makes the rest meaningless to what only makes it wrong: is this a
@@ -107,8 +107,10 @@ def unpack(data: bytes) -> Container:
 
     Raises:
       BitstreamError: if the file is empty, foreign, of another version, truncated, extended,
-        damaged, or claims an image without pixels or with more than `MAX_PIXELS`.
+        damaged, or claims an image without pixels or with more than `max_pixels`.
+      ValueError: as `check_max_pixels`.
     """
+    check_max_pixels(max_pixels)
     if not data:
         raise BitstreamError("the file is empty")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
@@ -139,8 +141,8 @@ def unpack(data: bytes) -> Container:
         )
     if width == 0 or height == 0:
         raise BitstreamError(f"the image has no pixels: width {width}, height {height}")
-    if width * height > MAX_PIXELS:
-        raise BitstreamError(_too_large(width, height))
+    if width * height > max_pixels:
+        raise BitstreamError(_too_large(width, height, max_pixels))
     z_start, y_start = header_bytes, header_bytes + z_length
     return Container(
         fingerprint=fingerprint,
@@ -154,13 +156,22 @@ def unpack(data: bytes) -> Container:
     )
 
 
-def check_size(width: int, height: int) -> None:
+def check_max_pixels(max_pixels: int) -> None:
+    """Raises ValueError for a limit on pixels that is not from 1 to `MAX_PIXELS`."""
+    if not isinstance(max_pixels, int) or not 1 <= max_pixels <= MAX_PIXELS:
+        raise ValueError(
+            f"max_pixels must be an integer from 1 to {MAX_PIXELS}, found {max_pixels!r}"
+        )
+
+
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     """Raises ValueError for an image that no file may hold: no pixels, or too many."""
+    check_max_pixels(max_pixels)
     for name, value in (("width", width), ("height", height)):
         if not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
             raise ValueError(f"{name} must be an integer from 1 to {MAX_SIDE}, found {value!r}")
-    if width * height > MAX_PIXELS:
-        raise ValueError(_too_large(width, height))
+    if width * height > max_pixels:
+        raise ValueError(_too_large(width, height, max_pixels))
 
 
 def check_fingerprint(container: Container, fingerprint: int, model_name: str) -> None:
@@ -203,8 +214,8 @@ def _file_crc(fields: bytes, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(fields))
 
 
-def _too_large(width: int, height: int) -> str:
+def _too_large(width: int, height: int, max_pixels: int) -> str:
     return (
         f"the image is too large: {width} x {height} = {width * height} pixels, "
-        f"at most {MAX_PIXELS} are supported"
+        f"at most {max_pixels} are {'supported' if max_pixels == MAX_PIXELS else 'allowed'}"
     )

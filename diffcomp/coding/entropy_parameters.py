@@ -58,9 +58,17 @@ def first_pass(layers: Layers, f: Tensor) -> Tensor:
     return layers.linear("head", f)
 
 
-def second_pass(layers: Layers, f: Tensor, parameters: Tensor, anchors: Tensor) -> Tensor:
-    """Refines the first pass's parameters by the anchors' y_hat (zero elsewhere), [..., 2 C]."""
-    h = layers.activate(layers.linear("anchors", anchors) + layers.linear("mix", f))
+def neighbours(layers: Layers, anchors: Tensor) -> Tensor:
+    """What each position sees of the anchors' y_hat (zero elsewhere) around it, [..., width]."""
+    return layers.linear("anchors", anchors)
+
+
+def second_pass(layers: Layers, f: Tensor, parameters: Tensor, seen: Tensor) -> Tensor:
+    """Refines the first pass's parameters by what `neighbours` gave, [..., 2 C].
+
+    This and `first_pass` look at each position alone: some positions in a row will do.
+    """
+    h = layers.activate(seen + layers.linear("mix", f))
     h = layers.activate(layers.linear("tail", h))
     return parameters + layers.linear("tail_head", h)
 

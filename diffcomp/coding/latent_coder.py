@@ -1,10 +1,11 @@
 """Latents to streams of bits and back, without a float that could differ between machines.
 
 Encoder and decoder run the same loop, `LatentCoder._code`: pass by pass it takes mean and table
-index of some positions of y, computed in integers, hands them to a function that writes symbols
+index of some positions of y, computed in integers, hands them to an object that writes symbols
 (encoder) or reads them (decoder), and fills in y_hat there, which the next pass may look at. Which
 passes there are is up to the family of networks: two over a checkerboard (`checkerboard_coder`) or
-one (`single_pass_coder`). Three fixed-point units are used:
+one (`single_pass_coder`). A pass comes in parts of a few rows, so that memory does not grow with
+what is computed of each position. Three fixed-point units are used:
 
     y, mean, step   1 / 2**STEP_BITS of a unit of y
     scales          1 / 2**PARAMETER_BITS, of an octave in the base model
@@ -15,8 +16,8 @@ import abc
 import dataclasses
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -25,20 +26,56 @@ from diffcomp.coding.cdf_tables import CdfTables
 from diffcomp.coding.fixed_point import FixedPointLayers
 from diffcomp.coding.grid import Z_PER_Y, positions
 from diffcomp.coding.range_coder import RangeDecoder, RangeEncoder
+from diffcomp.coding.stream_length import check_stream_length, least_bits_per_position
 
 STEP_BITS = 24
 LARGEST_SYMBOL = 2**20  # symbols are clipped to +- this: far outside what any image gives
 
 
-class Pass(NamedTuple):
-    """Some positions of y, n of h x w, in row-major order, and how their symbols are coded."""
+class Part(NamedTuple):
+    """n positions of y in some rows, in row-major order, and how their symbols are coded."""
 
-    mask: np.ndarray  # bool [h, w]
+    rows: slice
+    mask: np.ndarray  # bool [rows, w]
     mean: np.ndarray  # int64 [n, C], in units of 2**-STEP_BITS
     indexes: np.ndarray  # int32 [n, C], table of each symbol
 
 
-Transfer = Callable[[Pass], np.ndarray]  # symbols int32 [n, C], written or read
+class Transfer(Protocol):
+    """What writes or reads the symbols of y, part by part and pass by pass."""
+
+    def part(self, coded: Part) -> np.ndarray:
+        """Symbols int32 [n, C]; those that `end_pass` corrects may be anything yet."""
+
+    def end_pass(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each part of the pass: where in it, flattened, other symbols belong, and which."""
+
+
+class _Writer:
+    def __init__(self, tables: CdfTables, y: np.ndarray, step: np.ndarray):
+        self.encoder = RangeEncoder(tables)
+        self._y, self._step = y, step
+
+    def part(self, coded: Part) -> np.ndarray:
+        y_fixed = np.float64(self._y[coded.rows][coded.mask]) * 2.0**STEP_BITS
+        symbols = to_symbols((y_fixed - coded.mean) / self._step)
+        self.encoder.encode_part(symbols, coded.indexes)
+        return symbols
+
+    def end_pass(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        self.encoder.end_parts()
+        return []
+
+
+class _Reader:
+    def __init__(self, tables: CdfTables, stream: bytes):
+        self.decoder = RangeDecoder(tables, stream)
+
+    def part(self, coded: Part) -> np.ndarray:
+        return self.decoder.decode_part(coded.indexes)
+
+    def end_pass(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return self.decoder.end_parts()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +111,14 @@ class LatentCoder(abc.ABC):
         """Quantisation step of each channel of y, int64 [C]."""
 
     @abc.abstractmethod
-    def passes(self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int) -> Iterator[Pass]:
-        """The passes over y, in coding order, each position in one of them.
+    def passes(
+        self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int
+    ) -> Iterator[Iterator[Part]]:
+        """The passes over y, in coding order, each in parts from the top; each position in one.
 
         z_symbols int32 [ceil(h/4), ceil(w/4), D]; y_hat int64 [h, w, C], in units of
-        2**-STEP_BITS, holds the values of all passes before and zeros elsewhere.
+        2**-STEP_BITS, holds the values of all passes before. Those of the same pass are not to be
+        looked at: some are corrected when it ends.
         """
 
     def encode(self, y: np.ndarray, z: np.ndarray, quality_code: int) -> Streams:
@@ -89,56 +129,60 @@ class LatentCoder(abc.ABC):
         if not (np.isfinite(y).all() and np.isfinite(z).all()):
             raise ValueError("y or z is not finite; the image or the weights must be corrupt.")
         z_symbols = self.z_symbols(z)
-        z_encoder, y_encoder = RangeEncoder(self.z_tables), RangeEncoder(self.y_tables)
+        z_encoder = RangeEncoder(self.z_tables)
         z_encoder.encode_channel(z_symbols)
-        step = self.steps(quality_code)
-
-        def write(coded: Pass) -> np.ndarray:
-            y_fixed = np.float64(y[coded.mask]) * 2.0**STEP_BITS
-            symbols = to_symbols((y_fixed - coded.mean) / step)
-            y_encoder.encode_index(symbols, coded.indexes)
-            return symbols
-
-        _, crc = self._code(z_symbols, y.shape[:2], quality_code, write)
-        return Streams(z_encoder.finish(), y_encoder.finish(), crc)
+        writer = _Writer(self.y_tables, y, self.steps(quality_code))
+        _, crc = self._code(z_symbols, y.shape[:2], quality_code, writer)
+        return Streams(z_encoder.finish(), writer.encoder.finish(), crc)
 
     def decode(self, streams: Streams, shape: tuple[int, int], quality_code: int) -> np.ndarray:
         """Streams -> y_hat float32 [*shape, C], bit for bit the encoder's on every machine.
 
-        Raises BitstreamError when the streams hold other symbols than were written.
+        Raises BitstreamError when the streams hold other symbols than were written, and, before
+        anything of the shape is allocated, when they are too short for so many positions.
         """
-        z_shape = (*(positions(side, Z_PER_Y) for side in shape), len(self.z_tables))
+        z_shape = positions(shape[0], Z_PER_Y), positions(shape[1], Z_PER_Y)
+        z_bits = least_bits_per_position(self.z_tables, None)
+        y_bits = least_bits_per_position(self.y_tables, len(self.steps(quality_code)))
+        check_stream_length("z", streams.z_stream, z_shape, z_bits)
+        check_stream_length("y", streams.y_stream, shape, y_bits)
         z_decoder = RangeDecoder(self.z_tables, streams.z_stream)
-        z_symbols = z_decoder.decode_channel(z_shape)
+        z_symbols = z_decoder.decode_channel((*z_shape, len(self.z_tables)))
         z_decoder.finish()
-        y_decoder = RangeDecoder(self.y_tables, streams.y_stream)
-        y_hat, crc = self._code(
-            z_symbols, shape, quality_code, lambda coded: y_decoder.decode_index(coded.indexes)
-        )
-        y_decoder.finish()
+        reader = _Reader(self.y_tables, streams.y_stream)
+        y_hat, crc = self._code(z_symbols, shape, quality_code, reader)
+        reader.decoder.finish()
         if crc != streams.symbols_crc:
             raise BitstreamError(
                 f"the decoded symbols have CRC-32 {crc:08x}, the encoder's had"
                 f" {streams.symbols_crc:08x}: the file was not decoded as it was written."
             )
-        return y_hat
+        return to_units(y_hat)
 
     def _code(
         self, z_symbols: np.ndarray, shape: tuple[int, int], quality_code: int, transfer: Transfer
     ) -> tuple[np.ndarray, int]:
-        """All passes; returns y_hat float32 [*shape, C] and the CRC-32 over all symbols.
+        """All passes; returns y_hat int64 [*shape, C] and the CRC-32 over all symbols.
 
         The order of the CRC is part of the format: z, then indexes and symbols of each pass.
         """
         step = self.steps(quality_code)
         y_hat = np.zeros((*shape, len(step)), np.int64)
         crc = zlib.crc32(_little_endian(z_symbols))
-        for coded in self.passes(z_symbols, y_hat, quality_code):
-            symbols = transfer(coded)
-            y_hat[coded.mask] = coded.mean + step * symbols
-            crc = zlib.crc32(_little_endian(coded.indexes), crc)
-            crc = zlib.crc32(_little_endian(symbols), crc)
-        return (y_hat * 2.0**-STEP_BITS).astype(np.float32), crc
+        for parts in self.passes(z_symbols, y_hat, quality_code):
+            coded = []
+            for part in parts:
+                symbols = transfer.part(part)
+                y_hat[part.rows][part.mask] = part.mean + step * symbols
+                crc = zlib.crc32(_little_endian(part.indexes), crc)
+                coded.append((y_hat[part.rows], part.mask, symbols))
+            for (rows, mask, symbols), (where, values) in zip(
+                coded, transfer.end_pass(), strict=False
+            ):
+                _correct(rows, mask, symbols, step, where, values)
+            for _, _, symbols in coded:
+                crc = zlib.crc32(_little_endian(symbols), crc)
+        return y_hat, crc
 
     @property
     def fingerprint(self) -> int:
@@ -180,6 +224,29 @@ class LatentCoder(abc.ABC):
 def to_symbols(value: np.ndarray) -> np.ndarray:
     """The nearest integers, int32, at most LARGEST_SYMBOL in magnitude."""
     return np.clip(np.rint(value), -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int32)
+
+
+def to_units(y_hat: np.ndarray) -> np.ndarray:
+    """int64 [h, w, C] in units of 2**-STEP_BITS -> float32 [h, w, C]."""
+    values = np.empty(y_hat.shape, np.float32)
+    for row, out in zip(y_hat, values, strict=True):  # row by row: no third array of this size
+        out[:] = row * 2.0**-STEP_BITS
+    return values
+
+
+def _correct(
+    y_hat: np.ndarray,
+    mask: np.ndarray,
+    symbols: np.ndarray,
+    step: np.ndarray,
+    where: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Puts values into a part's flattened symbols, and what they change into its rows of y_hat."""
+    n, channel = np.divmod(where, symbols.shape[-1])
+    row, column = (axis[n] for axis in np.nonzero(mask))
+    y_hat[row, column, channel] += step[channel] * (values - symbols[n, channel])
+    symbols[n, channel] = values
 
 
 def _little_endian(array: np.ndarray) -> bytes:

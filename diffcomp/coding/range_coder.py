@@ -16,7 +16,7 @@ symbol, -1, -2, ... below the first) follows after all symbols of the same call,
 import importlib
 import os
 from types import ModuleType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -76,6 +76,7 @@ class RangeEncoder:
     def __init__(self, tables: CdfTables) -> None:
         self._tables = tables
         self._encoder: PositionEncoder | None = implementation().Encoder(_lookup(tables))
+        self._excess: list[np.ndarray] = []  # of the parts so far, until they end
 
     def encode_channel(self, symbols: np.ndarray) -> None:
         """Appends `symbols`, where the last axis says which table codes each.
@@ -99,6 +100,14 @@ class RangeEncoder:
         Raises:
           ValueError: for other shapes, types and values.
         """
+        self.encode_part(symbols, indexes)
+        self.end_parts()
+
+    def encode_part(self, symbols: np.ndarray, indexes: np.ndarray) -> None:
+        """`encode_index` of some of a call's symbols: more parts may follow, then `end_parts`.
+
+        The stream is that of one call with all the parts; raises as `encode_index`.
+        """
         symbols = _checked_symbols(symbols)
         indexes = _checked_indexes(self._tables, indexes)
         if symbols.shape != indexes.shape:
@@ -111,7 +120,12 @@ class RangeEncoder:
         escaped = np.flatnonzero((positions < 0) | (positions >= escapes))
         positions[escaped] = escapes[escaped]
         self._encode(positions, indexes)
-        self._encode_excess(escape_excess(self._tables, symbols[escaped], indexes[escaped]))
+        self._excess.append(escape_excess(self._tables, symbols[escaped], indexes[escaped]))
+
+    def end_parts(self) -> None:
+        """Appends the values of all escapes since the last call, which ends it."""
+        excess, self._excess = self._excess, []
+        self._encode_excess(np.concatenate([np.zeros(0, np.int64), *excess]))
 
     def finish(self) -> bytes:
         """Returns the stream. The encoder cannot be used afterwards."""
@@ -137,6 +151,14 @@ class RangeEncoder:
         return self._encoder
 
 
+class _Escapes(NamedTuple):
+    """Those of one part, each [n]."""
+
+    where: np.ndarray  # in the flattened part
+    first: np.ndarray  # the first symbol of the escape's table
+    above: np.ndarray  # the one after its last
+
+
 class RangeDecoder:
     """Reads symbols back: the same calls, with the same shapes and indexes, as the encoder's.
 
@@ -150,6 +172,7 @@ class RangeDecoder:
             raise ValueError(f"data must be bytes, found {type(data).__name__}")
         self._tables = tables
         self._decoder: PositionDecoder | None = implementation().Decoder(_lookup(tables), data)
+        self._escapes: list[_Escapes] = []  # of the parts so far, until they end
 
     def decode_channel(self, shape: tuple[int, ...]) -> np.ndarray:
         """Returns int32 symbols of `shape` [..., C], C = len(tables); see `encode_channel`.
@@ -167,18 +190,40 @@ class RangeDecoder:
           ValueError: if `indexes` are not integers with 0 <= index < len(tables).
           BitstreamError: if an escape leads beyond ±`MAX_SYMBOL`.
         """
+        symbols = self.decode_part(indexes)
+        ((where, values),) = self.end_parts()
+        symbols.flat[where] = values
+        return symbols
+
+    def decode_part(self, indexes: np.ndarray) -> np.ndarray:
+        """`decode_index` of some of a call's symbols, but for the escapes: see `end_parts`."""
         shape, indexes = np.shape(indexes), _checked_indexes(self._tables, indexes).ravel()
         positions = self._decode(indexes)
         escaped = np.flatnonzero(positions == np.take(_escapes(self._tables), indexes))
         symbols = positions + np.take(self._tables.offsets, indexes)
-        excess = self._decode_excess(len(escaped))
-        first, above = self._tables.offsets[indexes[escaped]], symbols[escaped]
-        values = np.where(excess < 0, first + excess, above + excess - 1)
-        if np.any(np.abs(values) > MAX_SYMBOL):
-            largest = values[np.argmax(np.abs(values))]
-            raise BitstreamError(f"the stream is damaged: symbol {largest} is beyond ±{MAX_SYMBOL}")
-        symbols[escaped] = values
+        first = self._tables.offsets[indexes[escaped]]
+        self._escapes.append(_Escapes(escaped, first, symbols[escaped]))
         return symbols.reshape(shape)
+
+    def end_parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each part since the last call: where in it, flattened, escapes are, and their values.
+
+        Raises:
+          BitstreamError: if an escape leads beyond ±`MAX_SYMBOL`.
+        """
+        parts, self._escapes = self._escapes, []
+        excess = self._decode_excess(sum(len(part.where) for part in parts))
+        ends = np.cumsum([len(part.where) for part in parts])  # after the last comes nothing
+        corrections = []
+        for part, of_part in zip(parts, np.split(excess, ends), strict=False):
+            values = np.where(of_part < 0, part.first + of_part, part.above + of_part - 1)
+            if np.any(np.abs(values) > MAX_SYMBOL):
+                largest = values[np.argmax(np.abs(values))]
+                raise BitstreamError(
+                    f"the stream is damaged: symbol {largest} is beyond ±{MAX_SYMBOL}"
+                )
+            corrections.append((part.where, values))
+        return corrections
 
     def finish(self) -> None:
         """Ends decoding. The decoder cannot be used afterwards.

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from diffcomp.coding.fixed_point import LARGEST_ACTIVATION, PARAMETER_BITS
-from diffcomp.coding.latent_coder import STEP_BITS, LatentCoder, Pass, to_symbols
+from diffcomp.coding.latent_coder import STEP_BITS, LatentCoder, Part, to_symbols
 from diffcomp.coding.space_to_depth import depth_to_space
 
 ACTIVATION_BITS = 14  # fraction bits of z_hat and of the activations, in [-512, 512)
@@ -54,11 +54,13 @@ class SinglePassCoder(LatentCoder):
         mean, scale = np.split(self.layers.linear("head", h)[0].astype(np.int64), 2, axis=-1)
         return mean, scale
 
-    def passes(self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int) -> Iterator[Pass]:
+    def passes(
+        self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int
+    ) -> Iterator[Iterator[Part]]:
         del quality_code
         height, width = y_hat.shape[:2]
         mask = np.ones((height, width), bool)
         mean, scale = self.parameters(z_symbols)
         mean, scale = mean[:height, :width][mask], scale[:height, :width][mask]
         indexes = np.searchsorted(self.scale_thresholds, scale).astype(np.int32)
-        yield Pass(mask, mean << (STEP_BITS - PARAMETER_BITS), indexes)
+        yield iter([Part(slice(0, height), mask, mean << (STEP_BITS - PARAMETER_BITS), indexes)])

@@ -56,7 +56,8 @@ class FloatLayers(nn.Module):
     def second_pass(self, f: Array, parameters: Array, anchors: Array) -> Array:
         limit = entropy_parameters.ANCHOR_LIMIT
         clipped = jnp.clip(anchors, -limit, limit)
-        return entropy_parameters.second_pass(self, f, parameters, clipped)
+        seen = entropy_parameters.neighbours(self, clipped)
+        return entropy_parameters.second_pass(self, f, parameters, seen)
 
 
 class Hyperprior(nn.Module):

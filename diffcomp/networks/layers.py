@@ -24,8 +24,11 @@ class Conditioning(nn.Module):
         return nn.silu(nn.Dense(self.width, name="out")(e))
 
 
-def conv3x3(channels: int, name: str, zero: bool = False) -> nn.Conv:
-    """A plain 3x3 convolution; `zero` starts it at zero, for the end of a residual branch."""
+def conv3x3(channels: int, name: str | None = None, zero: bool = False) -> nn.Conv:
+    """A plain 3x3 convolution; `zero` starts it at zero, for the end of a residual branch.
+
+    Within `setup` the attribute gives the name.
+    """
     init = nn.initializers.zeros if zero else nn.initializers.lecun_normal()
     return nn.Conv(channels, (3, 3), padding=1, kernel_init=init, name=name)
 

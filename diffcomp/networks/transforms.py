@@ -46,27 +46,49 @@ class AnalysisTransform(nn.Module):
         return (space_to_depth(x, Y_STRIDE) - self.offset[None, None, None]) @ self.basis
 
     def __call__(self, x: Array, e: Array) -> Array:
+        return self.combine(x, self.residual(x, e))
+
+    def combine(self, x: Array, residual: Array) -> Array:
+        """y of the image and of what the residual branch gives for it."""
         # Scaled so that a unit of residual means the same in pixels for all channels: otherwise the
         # least uncertainty of the network would swamp the strongest components.
         scale = jax.lax.stop_gradient(jnp.linalg.norm(self.basis, axis=0))
-        return self.linear(x) + self.residual(x, e) * scale[None, None, None]
+        return self.linear(x) + residual * scale[None, None, None]
 
 
 class AnalysisResidual(nn.Module):
-    """Residual blocks at 1/4, 1/8 and 1/16; [B, H, W, 3] -> [B, H/16, W/16, latent_channels]."""
+    """Residual blocks at 1/4, 1/8 and 1/16; [B, H, W, 3] -> [B, H/16, W/16, latent_channels].
+
+    Its methods are what `stages` computes tile by tile.
+    """
 
     config: ModelConfig
 
-    @nn.compact
-    def __call__(self, x: Array, e: Array) -> Array:
+    def setup(self) -> None:
         widths, depths = self.config.widths, self.config.encoder_depths
-        h = conv3x3(widths[0], "stem")(space_to_depth(x, 4))
-        h = ResBlocks(widths[0], depths[0], name="blocks4")(h, e)
-        h = nn.Dense(widths[1], name="down8")(space_to_depth(h, 2))
-        h = ResBlocks(widths[1], depths[1], name="blocks8")(h, e)
-        h = nn.Dense(widths[2], name="down16")(space_to_depth(h, 2))
-        h = ResBlocks(widths[2], depths[2], name="blocks16")(h, e)
-        return conv3x3(self.config.latent_channels, "head", zero=True)(normalize(h))
+        self.stem = conv3x3(widths[0])
+        self.blocks4 = ResBlocks(widths[0], depths[0])
+        self.down8 = nn.Dense(widths[1])
+        self.blocks8 = ResBlocks(widths[1], depths[1])
+        self.down16 = nn.Dense(widths[2])
+        self.blocks16 = ResBlocks(widths[2], depths[2])
+        self.head = conv3x3(self.config.latent_channels, zero=True)
+
+    def __call__(self, x: Array, e: Array) -> Array:
+        return self.from16(self.to16(self.to8(x, e), e), e)
+
+    def to8(self, x: Array, e: Array) -> Array:
+        """x [B, H, W, 3] -> [B, H/8, W/8, widths[1]]."""
+        h = self.blocks4(self.stem(space_to_depth(x, 4)), e)
+        return self.down8(space_to_depth(h, 2))
+
+    def to16(self, h: Array, e: Array) -> Array:
+        """What `to8` gives -> [B, H/16, W/16, widths[2]]."""
+        return self.down16(space_to_depth(self.blocks8(h, e), 2))
+
+    def from16(self, h: Array, e: Array) -> Array:
+        """What `to16` gives -> [B, H/16, W/16, latent_channels]."""
+        return self.head(normalize(self.blocks16(h, e)))
 
 
 class HyperAnalysis(nn.Module):
@@ -113,20 +135,39 @@ class ContextDecoder(nn.Module):
 
 
 class ContextResidual(nn.Module):
-    """Residual blocks at 1/16, 1/8 and 1/4 that correct the linear reconstruction."""
+    """Residual blocks at 1/16, 1/8 and 1/4 that correct the linear reconstruction.
+
+    Its methods give one map each, which `stages` computes tile by tile.
+    """
 
     config: ModelConfig
 
-    @nn.compact
-    def __call__(self, y_hat: Array, linear: Array, e: Array) -> ContextMaps:
+    def setup(self) -> None:
         widths, depths = self.config.widths, self.config.context_depths
-        h = conv3x3(widths[2], "stem16")(jnp.arcsinh(y_hat))
-        c16 = ResBlocks(widths[2], depths[2], name="blocks16")(h, e)
-        h = depth_to_space(nn.Dense(4 * widths[1], name="up8")(c16), 2)
-        c8 = ResBlocks(widths[1], depths[1], name="blocks8")(h, e)
-        h = depth_to_space(nn.Dense(4 * widths[0], name="up4")(c8), 2)
-        h = h + conv3x3(widths[0], "stem4")(space_to_depth(linear, 4))
-        c4 = ResBlocks(widths[0], depths[0], name="blocks4")(h, e)
-        correction = conv3x3(48, "head", zero=True)(normalize(c4))
-        base = linear + depth_to_space(correction, 4)
-        return ContextMaps(c4=c4, c8=c8, c16=c16, base=base)
+        self.stem16 = conv3x3(widths[2])
+        self.blocks16 = ResBlocks(widths[2], depths[2])
+        self.up8 = nn.Dense(4 * widths[1])
+        self.blocks8 = ResBlocks(widths[1], depths[1])
+        self.up4 = nn.Dense(4 * widths[0])
+        self.stem4 = conv3x3(widths[0])
+        self.blocks4 = ResBlocks(widths[0], depths[0])
+        self.head = conv3x3(48, zero=True)
+
+    def __call__(self, y_hat: Array, linear: Array, e: Array) -> ContextMaps:
+        c16 = self.c16(y_hat, e)
+        c8 = self.c8(c16, e)
+        c4 = self.c4(c8, linear, e)
+        return ContextMaps(c4=c4, c8=c8, c16=c16, base=self.base(c4, linear))
+
+    def c16(self, y_hat: Array, e: Array) -> Array:
+        return self.blocks16(self.stem16(jnp.arcsinh(y_hat)), e)
+
+    def c8(self, c16: Array, e: Array) -> Array:
+        return self.blocks8(depth_to_space(self.up8(c16), 2), e)
+
+    def c4(self, c8: Array, linear: Array, e: Array) -> Array:
+        h = depth_to_space(self.up4(c8), 2) + self.stem4(space_to_depth(linear, 4))
+        return self.blocks4(h, e)
+
+    def base(self, c4: Array, linear: Array) -> Array:
+        return linear + depth_to_space(self.head(normalize(c4)), 4)
