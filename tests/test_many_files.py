@@ -207,3 +207,19 @@ def test_metadata_is_left_out_and_said_or_carried(folder, photo, capsys):
     assert len(Path("k.dfc").read_bytes()) <= size
     assert cli.main([*args[:-1], "--target-size", "9", "--force"]) == 1
     assert "the metadata alone takes" in capsys.readouterr().err
+
+
+def test_larger_pictures_than_allowed_are_refused(folder, photo, capsys):
+    Image.fromarray(photo).save("a.png")
+    pixels = photo.shape[0] * photo.shape[1]
+    assert cli.main(["compress", "a.png", "--max-pixels", str(pixels), *MODEL]) == 0
+    few = ["--max-pixels", str(pixels - 1), "--force", *MODEL]
+    assert cli.main(["compress", "a.png", *few]) == 1
+    assert f"a.png: is too large: 128x96, {pixels} pixels, and {pixels - 1} are allowed" in (
+        capsys.readouterr().err
+    )
+    assert cli.main(["decompress", "a.dfc", "b.png", *few]) == 1
+    assert "a.dfc: the image is too large" in capsys.readouterr().err
+    for wrong in ("0", str(2**28 + 1)):
+        assert cli.main(["compress", "a.png", "x.dfc", "--max-pixels", wrong, *MODEL]) == 1
+        assert "max_pixels must be an integer from 1 to 268435456" in capsys.readouterr().err

@@ -22,6 +22,8 @@ from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
 
 log = logging.getLogger(__name__)
 
+Progress = Callable[[int, int], None] | None  # is told of tiles done, and of tiles in all
+
 SUFFIX = ".dfc"
 LARGEST_PICTURE_FILE = 8 * MAX_PIXELS  # bytes; more than 16-bit samples of any picture take
 DIRECTION = Direction(
@@ -94,20 +96,20 @@ def _compress(
     args: argparse.Namespace,
     jobs: list[FileJob],
     background: tuple[int, int, int] | None,
-    coded: Callable[[np.ndarray, Metadata], tuple[bytes, str]],
+    coded: Callable[[np.ndarray, Metadata, Progress], tuple[bytes, str]],
     job: FileJob,
 ) -> None:
-    image = _read(job, background)
+    image = _read(args, job, background)
     log.info("%s is read", job.input)
     for note in image.notes:
         say(args, f"{job.input}: {note}")
     height, width = image.pixels.shape[:2]
     with (
         file_jobs.one_if_large(height * width),
-        file_jobs.job_spinner(args, jobs, f"compressing {width} x {height}"),
+        file_jobs.working_on(args, jobs, f"compressing {width} x {height}") as progress,
     ):
         kept = image.metadata if args.keep_metadata else Metadata()
-        data, found = coded(image.pixels, kept)
+        data, found = coded(image.pixels, kept, progress)
     if image.metadata and not kept:
         say(args, f"{job.input}: {image.metadata.kinds} left out; --keep-metadata carries it")
     if job.output == STANDARD:
@@ -145,11 +147,12 @@ def _coded(
     target: tuple[str, float] | None,
     pixels: np.ndarray,
     metadata: Metadata,
+    progress: Progress,
 ) -> tuple[bytes, str]:
     """The file's bytes, and what the search for a target found."""
     codec = file_jobs.loaded_codec(args.model or DEFAULT_MODEL)
     if target is None:
-        data = codec.compress(pixels, args.quality, effort=args.effort)
+        data = codec.compress(pixels, args.quality, effort=args.effort, progress=progress)
         return attach_metadata(data, metadata), ""
     from diffcomp import rate_search
 
@@ -164,8 +167,10 @@ def _coded(
     return attach_metadata(found.data, metadata), f", quality {found.quality:g}{measured}"
 
 
-def _read(job: FileJob, background: tuple[int, int, int] | None) -> image_file.LoadedImage:
+def _read(
+    args: argparse.Namespace, job: FileJob, background: tuple[int, int, int] | None
+) -> image_file.LoadedImage:
     if job.input != STANDARD:
-        return image_file.read_image(job.input, background)
+        return image_file.read_image(job.input, background, args.max_pixels)
     data = atomic_file.read_standard_input(LARGEST_PICTURE_FILE)
-    return image_file.decode_image(io.BytesIO(data), "-", background)
+    return image_file.decode_image(io.BytesIO(data), "-", background, args.max_pixels)

@@ -101,9 +101,11 @@ def _decompress(
         model = args.model or model_names().get(info.fingerprint, DEFAULT_MODEL)
         with (
             file_jobs.one_if_large(info.height * info.width),
-            file_jobs.job_spinner(args, jobs, f"decompressing {info.width} x {info.height}"),
+            file_jobs.working_on(args, jobs, f"decompressing {info.width} x {info.height}") as told,
         ):
-            pixels = file_jobs.loaded_codec(model).decode(data, settings)
+            pixels = file_jobs.loaded_codec(model).decode(
+                data, settings, max_pixels=args.max_pixels, progress=told
+            )
         metadata: Metadata | None = read_metadata(data)
     if metadata and not image_output.holds_metadata(f"x{suffix}" if to_standard else job.output):
         say(args, f"{job.input}: {metadata.kinds} left out; the format cannot hold it")

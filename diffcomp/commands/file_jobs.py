@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from diffcomp.coding.bitstream import MAX_PIXELS, check_max_pixels
 from diffcomp.commands.terminal import (
     FAILURES,
     add_quiet,
     add_verbose,
     print_error,
     say,
-    spinner,
+    working,
 )
 from diffcomp.files import atomic_file
 from diffcomp.files.atomic_file import FileError
@@ -62,6 +63,13 @@ def add_options(command: argparse.ArgumentParser, default_model: str) -> None:
         metavar="N",
         help=f"files at a time, from 1 (default: one per core, {MOST_JOBS} at most)",
     )
+    command.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="refuse larger pictures (default and most: %(default)s)",
+    )
     add_quiet(command)
     add_verbose(command)
 
@@ -72,6 +80,7 @@ def planned(args: argparse.Namespace, direction: Direction) -> list[FileJob]:
         raise ValueError("--force and --skip-existing exclude each other.")
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"--jobs is {args.jobs}; it must be 1 or more.")
+    check_max_pixels(args.max_pixels)
     plan = plan_jobs(args.paths, direction, args.output_dir, args.recursive)
     if plan.left_out:
         say(args, f"{plan.left_out} other files in the folders are left out")
@@ -215,8 +224,8 @@ def _bar(args: argparse.Namespace, total: int) -> Iterator[Callable[[], None]]:
         yield advance
 
 
-def job_spinner(args: argparse.Namespace, jobs: Sequence[FileJob], text: str):  # noqa: ANN201
-    """A spinner for a command of one file; several have a bar."""
-    quiet = len(jobs) > 1
-    note = f"{text} (the first run of a size also compiles)"
-    return contextlib.nullcontext() if quiet else spinner(args, note)
+def working_on(args: argparse.Namespace, jobs: Sequence[FileJob], text: str):  # noqa: ANN201
+    """`terminal.working` for a command of one file; several have a bar."""
+    if len(jobs) > 1:
+        return contextlib.nullcontext()
+    return working(args, f"{text} (the first run of a size also compiles)")

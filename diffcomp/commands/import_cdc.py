@@ -4,7 +4,7 @@ import argparse
 import runpy
 from pathlib import Path
 
-from diffcomp.commands.terminal import add_quiet, say, spinner
+from diffcomp.commands.terminal import add_quiet, say, working
 
 
 def add_parser(commands) -> None:  # noqa: ANN001
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     output = Path(args.output)
     exported_model.check_target(output)
     config = _published_config(args.config) if args.config else None
-    with spinner(args, f"importing {args.input}"):
+    with working(args, f"importing {args.input}"):
         model = published_import.import_cdc(Path(args.input), args.name, config)
         exported_model.save(model, output)
     values = sum(value.size for value in model.params.values())

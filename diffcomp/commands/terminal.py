@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from diffcomp.coding.bitstream import BitstreamError
@@ -34,15 +34,26 @@ def say(args: argparse.Namespace, text: str) -> None:
 
 
 @contextlib.contextmanager
-def spinner(args: argparse.Namespace, text: str) -> Iterator[None]:
-    """Something that turns while the block runs; on a terminal only."""
+def working(args: argparse.Namespace, text: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Something that moves while the block runs, on a terminal only.
+
+    Yields what may be told of parts done and of parts in all, which shows the time left; or None.
+    """
     if args.quiet or not sys.stderr.isatty():
-        yield
+        yield None
         return
+    from rich import progress
     from rich.console import Console
 
-    with Console(stderr=True).status(text):
-        yield
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextlib.contextmanager

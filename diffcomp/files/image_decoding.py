@@ -65,6 +65,7 @@ class _Source:
 
     file: BinaryIO
     head: bytes
+    max_pixels: int
     png: png_file.PngFile | None = None
 
     def open(self) -> Image.Image:
@@ -76,8 +77,10 @@ class _Source:
         return self.file.read()
 
 
-def decode(file: BinaryIO, notes: list[str]) -> DecodedImage:
+def decode(file: BinaryIO, notes: list[str], max_pixels: int = MAX_PIXELS) -> DecodedImage:
     """Decodes the picture of a file that can be sought, and notes what was changed or left out.
+
+    One of more than `max_pixels` is refused by what its header says, before it is decoded.
 
     Raises:
       ImageError: as `image_file.read_image`, but for transparency.
@@ -85,7 +88,7 @@ def decode(file: BinaryIO, notes: list[str]) -> DecodedImage:
     file.seek(0)
     head = file.read(16)
     try:
-        return _decode_source(_source(file, head, notes), notes)
+        return _decode_source(_source(file, head, notes, max_pixels), notes)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -100,8 +103,8 @@ def decode(file: BinaryIO, notes: list[str]) -> DecodedImage:
         raise ImageError(f"is a broken or unsupported picture: {reason}") from error
 
 
-def _source(file: BinaryIO, head: bytes, notes: list[str]) -> _Source:
-    source = _Source(file, head)
+def _source(file: BinaryIO, head: bytes, notes: list[str], max_pixels: int) -> _Source:
+    source = _Source(file, head, max_pixels)
     if head.startswith(png_file.SIGNATURE):
         source.png = png_file.read_png(source.read(), notes)
         source.file = source.png.pixels
@@ -133,6 +136,9 @@ def _decode_frame(source: _Source, notes: list[str]) -> DecodedImage:
     width, height = image.size
     if max(width, height) > MAX_SIDE:
         raise ImageError(f"is {width}x{height}; neither side may exceed {MAX_SIDE}")
+    if width * height > source.max_pixels:
+        pixels = f"{width}x{height}, {width * height} pixels"
+        raise ImageError(f"is too large: {pixels}, and {source.max_pixels} are allowed")
     with _pixel_limit() if width * height > _ORDINARY_PIXELS else nullcontext():
         return _load(source, image, notes)
 

@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from diffcomp.coding.bitstream import MAX_PIXELS
 from diffcomp.coding.metadata import Metadata
 from diffcomp.files.atomic_file import errors_name
 from diffcomp.files.color_conversion import (
@@ -54,7 +55,9 @@ class LoadedImage:
 
 
 def read_image(
-    path: str | os.PathLike, background: tuple[int, int, int] | None = None
+    path: str | os.PathLike,
+    background: tuple[int, int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> LoadedImage:
     """Reads the first frame of any picture Pillow opens, upright, as 8-bit sRGB.
 
@@ -67,9 +70,10 @@ def read_image(
       path: the picture.
       background: sRGB colour, 0..255 each, to composite transparent pixels over. The mix is of
         sRGB values, as web browsers do it, not of linear light.
+      max_pixels: of the picture, from 1 to MAX_PIXELS.
 
     Raises:
-      ImageError: the file is missing, unreadable, no picture, broken, larger than `MAX_PIXELS`
+      ImageError: the file is missing, unreadable, no picture, broken, larger than `max_pixels`
         pixels or `MAX_SIDE` on a side, a camera's raw data, of high dynamic range (PQ, HLG), needs
         a package that is not installed, has samples whose range is unknown, or has transparent
         pixels while `background` is None.
@@ -78,20 +82,23 @@ def read_image(
     if background is not None and not is_color(background):
         raise ValueError(f"background is {background}; it must be three integers in 0..255.")
     with errors_name(path, ImageError), open(path, "rb") as file:
-        return _read(file, background)
+        return _read(file, background, max_pixels)
 
 
 def decode_image(
-    file: BinaryIO, name: str, background: tuple[int, int, int] | None = None
+    file: BinaryIO,
+    name: str,
+    background: tuple[int, int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> LoadedImage:
     """Like `read_image`, from an open file that can be sought; errors call the picture `name`."""
     with errors_name(name, ImageError):
-        return _read(file, background)
+        return _read(file, background, max_pixels)
 
 
-def _read(file: BinaryIO, background: tuple[int, int, int] | None) -> LoadedImage:
+def _read(file: BinaryIO, background: tuple[int, int, int] | None, max_pixels: int) -> LoadedImage:
     notes: list[str] = []
-    decoded = decode(file, notes)
+    decoded = decode(file, notes, max_pixels)
     picture, colors = decoded.picture, decoded.statements.colors
     if isinstance(picture, np.ndarray):
         samples, alpha = split_deep_alpha(picture, decoded.white, decoded.key)
