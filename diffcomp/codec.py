@@ -6,6 +6,7 @@ decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 
 import functools
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ from diffcomp.params import Params, under
 from diffcomp.tiling import Progress
 
 log = logging.getLogger(__name__)
+
+# Threads that code pictures at once take turns here: two programs on one device only get in each
+# other's way. Entropy coding, reading and writing go on meanwhile.
+_networks = threading.Lock()
 
 
 class Codec:
@@ -115,16 +120,17 @@ class Codec:
         height, width = (Z_STRIDE * side for side in z.shape[:2])
         padded = _pad(y, height // Y_STRIDE, width // Y_STRIDE)
         step = (self.model.coder.steps(code) * 2.0**-STEP_BITS).astype(np.float32)
-        refined = refinement.refine(
-            self.model.config,
-            self._all_params,
-            _pad(image, height, width),
-            padded,
-            z,
-            step,
-            _network_quality(code),
-            effort,
-        )
+        with _networks:
+            refined = refinement.refine(
+                self.model.config,
+                self._all_params,
+                _pad(image, height, width),
+                padded,
+                z,
+                step,
+                _network_quality(code),
+                effort,
+            )
         log.info("y is fitted to the picture, effort %d", effort)
         return refined[: y.shape[0], : y.shape[1]]
 
@@ -184,11 +190,12 @@ class Codec:
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
         common = self.model.config, self._decode_params
         size = info.height, info.width
-        if self._in_tiles(*size):
-            x_hat = tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
-        else:
-            sides = (self.padded_side(side) // Y_STRIDE for side in size)
-            x_hat = codec_programs.synthesize(*common, _pad(y_hat, *sides), quality, settings)
+        with _networks:
+            if self._in_tiles(*size):
+                x_hat = tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
+            else:
+                sides = (self.padded_side(side) // Y_STRIDE for side in size)
+                x_hat = codec_programs.synthesize(*common, _pad(y_hat, *sides), quality, settings)
         log.info("the picture is synthesised in %d steps", settings.steps)
         return x_hat[: info.height, : info.width]
 
@@ -201,15 +208,16 @@ class Codec:
         """
         height, width = image.shape[:2]
         common, quality = (self.model.config, self._encode_params), _network_quality(code)
-        if self._in_tiles(height, width):
-            coder = self.model.coder
-            channels = len(coder.steps(code)), len(coder.z_tables)
-            y, z = tiled_programs.encode_latents(*common, image, quality, channels, progress)
-        else:
-            padded = _pad(image, self.padded_side(height), self.padded_side(width))
-            latents = codec_programs.encode_latents(*common, padded, quality)
-            range_coder.implementation()  # is imported while JAX computes
-            y, z = map(np.asarray, latents)
+        with _networks:
+            if self._in_tiles(height, width):
+                coder = self.model.coder
+                channels = len(coder.steps(code)), len(coder.z_tables)
+                y, z = tiled_programs.encode_latents(*common, image, quality, channels, progress)
+            else:
+                padded = _pad(image, self.padded_side(height), self.padded_side(width))
+                latents = codec_programs.encode_latents(*common, padded, quality)
+                range_coder.implementation()  # is imported while JAX computes
+                y, z = map(np.asarray, latents)
         log.info("y and z are computed of %d x %d pixels", width, height)
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
