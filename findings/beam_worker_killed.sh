@@ -5,10 +5,9 @@
 # One would think: a worker process that is killed, as the kernel does when memory runs out, fails the
 # pipeline, or its bundle is tried again by another worker.
 #
-# Seen: the pipeline never ends. A thread of the runner dies of "RuntimeError: Worker subprocess exited
-# with return code 137", which is printed and goes no further; the main thread waits for the bundle of
-# the dead worker for ever: `wait_until_finish` has neither raised nor returned after a minute,
-# with the other worker idle. The same pipeline without the kill ends within seconds.
+# Seen: the pipeline hangs. A thread of the runner dies of "RuntimeError: Worker subprocess exited with
+# return code 137", which is printed and goes no further: `run` has neither raised nor returned after a
+# minute (once, after two). The same pipeline without the kill ends within seconds.
 # Way out: `threading.excepthook` sees that error.
 set -euo pipefail
 folder=$(mktemp -d)

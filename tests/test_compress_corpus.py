@@ -159,7 +159,7 @@ def test_a_killed_run_goes_on_where_it_stopped(pictures):
 
 @pytest.mark.slow
 def test_a_killed_worker_ends_the_run(pictures):
-    """Beam's local runner alone would wait for it for ever."""
+    """Beam's local runner alone goes on waiting for it."""
     args = ("photos", "out", *MODEL, *TWO_PROCESSES)
     with at_work(pictures, args, enough=5) as process:
         os.kill(workers(process)[0], signal.SIGKILL)

@@ -20,6 +20,7 @@ from diffcomp.corpus.rows import Row
 from diffcomp.corpus.settings import Settings
 from diffcomp.corpus.sources import Item, parse_source, root_of
 from diffcomp.corpus.storage import Storage
+from diffcomp.data.image_sources import TfdsImages
 from diffcomp.data.packed_images import pack
 from diffcomp.files.atomic_file import FileError
 
@@ -131,6 +132,16 @@ def test_packed_files_and_records_have_items(photos, tmp_path, kept, photo):
     np.testing.assert_array_equal(Image.open(io.BytesIO(contents[3])), photo[:30])
     with pytest.raises(ValueError, match="nothing to decompress"):
         listed([f"packed:{tmp_path}/two.zip"], kept, "decompress")
+
+
+def test_tfds_data_sets_have_items(tiny_tfds, kept, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tiny_tfds))
+    items = listed(["tfds:tiny_photos/photos/train[:20%]"], kept)
+    assert list(items) == [f"tfds/tiny_photos/photos/train_20_/0000000{i}" for i in range(2)]
+    source = TfdsImages("tiny_photos/photos/train", str(tiny_tfds))
+    last = sources.reader(items["tfds/tiny_photos/photos/train_20_/00000001"], kept)()
+    np.testing.assert_array_equal(last, source.read(1))
+    assert not np.array_equal(last, source.read(0))
 
 
 def test_records_that_are_none_have_a_row(tmp_path, kept):

@@ -42,7 +42,7 @@ def run(named: Sequence[Source], out: str, settings: Settings, options: Sequence
 def _ending_with_a_worker() -> Iterator[None]:
     """Ends the program if one of its worker processes ends within the block.
 
-    Beam's local runner would wait for ever for the work of one that was killed, be it for memory.
+    Beam's local runner goes on waiting for the work of one that was killed, be it for memory.
     """
     before = threading.excepthook
 
