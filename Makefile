@@ -12,7 +12,9 @@ PYTHON_NAMES := python3.14 python3.13 python3.12 python3.11 python3 python
 $(VENV)/.installed $(VENV)/.locked: LAST := 14
 $(VENV_TFC)/.installed $(VENV_TFC)/.locked: LAST := 12
 PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(LAST)))
-PYTEST := -m pytest -n 2 --dist loadfile
+# Files go to the processes in the order of tests/conftest.py, dearest first; xdist would sort them by
+# the number of their tests.
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-all test-tfc lint typecheck format venv clean
 .DEFAULT_GOAL := help

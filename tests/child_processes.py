@@ -1,19 +1,29 @@
-"""Programs that a test runs beside each other and watches together.
+"""Programs that a test runs, alone or beside each other and watched together.
 
-One that fails takes the others down with it, at once: processes of JAX that lost one of theirs wait
-for it for minutes. What is raised then has all that each of them said.
+Beside each other, one that fails takes the others down with it, at once: processes of JAX that lost
+one of theirs wait for it for minutes. What is raised then has all that each of them said.
 """
 
 import contextlib
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 480.0  # seconds, on a busy machine; below the time limit of a test in setup.cfg
+
+
+def run_script(name: str, *args: str | Path, **environment: str) -> str:
+    """Runs a script of this folder in a process of its own; returns what it prints."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    program = [sys.executable, str(ROOT / "tests" / name), *map(str, args)]
+    run = subprocess.run(program, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 class Children:

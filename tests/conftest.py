@@ -13,10 +13,12 @@ os.environ.setdefault(
 )
 # No test finds what another run has kept of its evaluations.
 os.environ.setdefault("DIFFCOMP_CACHE", "")
-# Compiled functions are kept between runs: most of the time of a first run is compilation.
+# Compiled functions are kept between runs, and shared by the processes of one: most of the time of
+# a first run is compilation. JAX by itself keeps only those that took a second.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".cache" / "jax")
 )
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax
 import numpy as np

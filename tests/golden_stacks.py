@@ -3,11 +3,9 @@
 import hashlib
 from pathlib import Path
 
-import jax
 import numpy as np
 import small_model
 
-from diffcomp.architectures.parameters import init_params
 from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export import exported_model
 from diffcomp.training.checkpoint import Position
@@ -21,11 +19,7 @@ def export_sha256(folder: Path) -> str:
 
     Not of its files: other versions of zlib may compress them otherwise.
     """
-    shapes = jax.eval_shape(lambda: init_params(small_model.MODEL, jax.random.key(0)))
-    rng = np.random.default_rng(5)
-    params = {
-        path: rng.normal(0, 0.1, shapes[path].shape).astype(np.float32) for path in sorted(shapes)
-    }
+    params = small_model.random_params(small_model.MODEL, seed=5)
     decode = DecodeConfig(steps=1, gamma=0.0)
     model = exported_model.export("small", small_model.MODEL, params, {}, decode)
     exported_model.save(model, folder)

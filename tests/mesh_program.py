@@ -14,8 +14,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from small_model import random_params
 
-from diffcomp.architectures.parameters import init_params
 from diffcomp.config import from_mapping
 from diffcomp.training import sharding
 from diffcomp.training.config import Config, MeshConfig
@@ -38,9 +38,7 @@ def run(data: int, fsdp: int) -> dict[str, np.ndarray]:
         stage, batch=BATCH, steps=STEPS, warmup=0, learning_rate=LEARNING_RATE
     )
     mesh = sharding.make_mesh(MeshConfig(data, fsdp))
-    params = sharding.place(
-        mesh, jax.tree.map(np.asarray, init_params(config.model, jax.random.key(0)))
-    )
+    params = sharding.place(mesh, random_params(config.model))
     state = start_stage_on(mesh, config, stage, params)
     step = make_train_step(config, stage, 0, mesh)
     rows = BATCH // jax.process_count()

@@ -1,8 +1,11 @@
 """A model of a few channels and what the tests of its parts share. All widths differ on purpose."""
 
 import jax
+import numpy as np
 from jax import Array
 
+from diffcomp.architectures.parameters import param_shapes
+from diffcomp.architectures.registry import AnyModelConfig
 from diffcomp.networks.config import ModelConfig
 from diffcomp.objectives.config import LossConfig
 from diffcomp.published.config import CdcLossConfig
@@ -45,6 +48,16 @@ CDC_LOSS = CdcLossConfig(
     error="squared",
     largest_weight=0.0,
 )
+
+
+def random_params(config: AnyModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
+    """Parameters by path, all of NumPy's random numbers of deviation 0.1: float32.
+
+    `init_params` compiles a program for each of its draws, which takes longer than most tests.
+    """
+    shapes = param_shapes(config)
+    rng = np.random.default_rng(seed)
+    return {path: rng.normal(0, 0.1, shapes[path].shape).astype("f4") for path in sorted(shapes)}
 
 
 def normal(seed: int, shape: tuple[int, ...]) -> Array:

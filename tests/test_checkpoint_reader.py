@@ -1,5 +1,6 @@
 """Damage, misfit, other meshes and several processes."""
 
+import os
 import shutil
 import signal
 import sys
@@ -126,9 +127,10 @@ def test_a_misfit_is_an_error_and_never_passed_over(copied):
 def checkpoint_processes(folder, *arguments, devices):
     """`checkpoint_process.py` on `folder`/run, once with each of the arguments."""
     program = [sys.executable, str(PROGRAM), str(folder / "run")]
+    flag = "--xla_force_host_platform_device_count"
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flag}={devices}",
         "JAX_ENABLE_COMPILATION_CACHE": "0",  # see test_sharding.py
     }
     commands = [program + each for each in arguments]

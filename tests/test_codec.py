@@ -7,15 +7,13 @@ import dataclasses
 import json
 import math
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
 import tiny_model
+from child_processes import run_script
 from PIL import Image
 
 import diffcomp
@@ -31,17 +29,7 @@ from diffcomp.distances.distortion import psnr
 from diffcomp.export import shipped_models
 from diffcomp.export.shipped_models import ModelError
 
-ROOT = Path(__file__).resolve().parents[1]
 STEPS = 2  # of sampling; each number of steps is compiled on its own
-
-
-def run_script(name: str, *args: str | Path, **environment: str) -> str:
-    """Runs a script of this folder in a process of its own; returns what it prints."""
-    env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    program = [sys.executable, str(ROOT / "tests" / name), *map(str, args)]
-    run = subprocess.run(program, env=env, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
 
 
 @pytest.fixture(scope="module")

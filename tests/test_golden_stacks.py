@@ -7,8 +7,8 @@ import golden_stacks
 import golden_streams
 import numpy as np
 import pytest
+from child_processes import run_script
 from small_states import CONFIG, leaves_of, params, restore, save, state_at
-from test_codec import run_script
 
 from diffcomp.training.checkpoint import Checkpoints
 

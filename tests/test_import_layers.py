@@ -156,6 +156,16 @@ def test_rooms_without_jax_load_neither_jax_nor_tensorflow() -> None:
     assert (run.returncode, run.stdout) == (0, "[]\n"), run.stderr
 
 
+def test_no_test_imports_another_test() -> None:
+    """What two of them share is in a module of its own, which pytest does not collect."""
+    found = []
+    for path in sorted((ROOT / "tests").glob("*.py")):
+        for name in imported_names(path.stem, path.read_text(encoding="utf-8")):
+            if any(part.startswith("test_") for part in name.removeprefix("diffcomp.").split(".")):
+                found.append(f"{path.name} imports {name}")
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize(
     ("module", "source", "expected"),
     [

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from small_model import random_params
 
 from diffcomp import codec
 from diffcomp.config import from_mapping
@@ -253,17 +254,32 @@ def test_the_programs_train_and_export_a_model_that_compresses(photos, photo, tm
 
 
 @pytest.mark.parametrize(
-    "name", ["kodak_lambda", pytest.param("kodak_lambda_epsilon", marks=pytest.mark.slow)]
+    ("name", "exported"),
+    [
+        # From weights that exist: to compile the draw of random ones takes as long as the rest.
+        ("kodak_lambda", True),
+        pytest.param("kodak_lambda_epsilon", False, marks=pytest.mark.slow),
+    ],
 )
-def test_the_published_models_smoke_variant_takes_two_steps(name, photos, tmp_path):
+def test_the_published_models_smoke_variant_takes_two_steps(name, exported, photos, tmp_path):
     """One step in the warm-up, one after it; then real files of the validation image."""
     get_config = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))["get_config"]
     smoke = from_mapping(Config, get_config("smoke,lmbda=0.5,rho=0"))
     source = f"folder:{photos}"
     data = dataclasses.replace(smoke.data, train=source, validation=source)
-    state = train(dataclasses.replace(smoke, data=data), tmp_path)
+    if exported:
+        model = exported_model.export(
+            "random", smoke.model, random_params(smoke.model), {}, smoke.decode
+        )
+        exported_model.save(model, tmp_path / "model")
+        start = dataclasses.replace(smoke.train, init=str(tmp_path / "model"))
+        smoke = dataclasses.replace(smoke, train=start)
+    state = train(dataclasses.replace(smoke, data=data), tmp_path / "run")
     assert int(state.step) == 2
-    rows = read_metrics(tmp_path)
+    (moments,) = (part for part in state.optimizer if hasattr(part, "nu"))
+    assert moments.nu.keys() == state.params.keys()
+    assert all(np.asarray(value).any() for value in moments.nu.values())  # each has a gradient
+    rows = read_metrics(tmp_path / "run")
     lmbdas = [float(row["value"]) for row in rows if row["name"] == "lmbda"]
     assert lmbdas == [pytest.approx(1e-6), 0.5]
     bpp = [

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import runpy
 from pathlib import Path
 
@@ -29,6 +30,12 @@ STAGES = {stage.objective: stage for stage in CONFIG.stages}
 def stage(objective, **changes):
     changes = {"steps": 100, "warmup": 0, "learning_rate": 3e-3} | changes
     return dataclasses.replace(STAGES[objective], **changes)
+
+
+EQUAL_LMBDAS = dataclasses.replace(
+    CONFIG, loss=dataclasses.replace(CONFIG.loss, lmbda_low=0.01, lmbda_high=0.01)
+)
+JOINT = stage("joint", learning_rate=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +80,17 @@ def linear_step():
     return make_train_step(CONFIG, stage("linear"), stage_index=0, mesh=MESH)
 
 
-def test_the_loss_of_a_repeated_batch_falls(params, batch):
-    """With one lmbda for all qualities, so that losses of different steps can be compared."""
-    loss = dataclasses.replace(CONFIG.loss, lmbda_low=0.01, lmbda_high=0.01)
-    config, chosen = dataclasses.replace(CONFIG, loss=loss), stage("joint", learning_rate=0.01)
-    step, state = make_train_step(config, chosen, 0, mesh=MESH), start(chosen, params)
+@pytest.fixture(scope="module")
+def joint_step():
+    """Of JOINT: with one lmbda for all qualities, so that losses of its steps can be compared."""
+    return make_train_step(EQUAL_LMBDAS, JOINT, 0, MESH)
+
+
+def test_the_loss_of_a_repeated_batch_falls(params, batch, joint_step):
+    state = start(JOINT, params)
     losses = []
     for _ in range(12):
-        state, metrics = step(state, batch)
+        state, metrics = joint_step(state, batch)
         losses.append(float(metrics["loss"]))
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
     assert int(state.step) == 12
@@ -133,8 +143,8 @@ def test_a_new_stages_average_is_a_copy_of_the_parameters(params):
 )
 def test_the_average_follows_quickly_at_first(params, batch, linear_step, step, decay):
     state = start(stage("linear"), params)._replace(step=jnp.int32(step))
-    state = state._replace(average={path: v + 1 for path, v in state.average.items()})
-    before = host(state.average)
+    before = {path: v + 1 for path, v in host(state.average).items()}
+    state = state._replace(average=sharding.place(MESH, before))
     after, _ = linear_step(state, batch)
     path = "hyperprior/log2_gain"
     expected = decay * before[path] + (1 - decay) * np.asarray(after.params[path])
@@ -192,25 +202,24 @@ def test_micro_batches_are_averaged(params, batch):
     both = np.stack([batch, other], axis=1).reshape(4, 64, 64, 3)  # micro-batches interleaved
     step = make_train_step(CONFIG, chosen, 0, MESH)
     _, metrics = step(start(chosen, params), both)
+    objective = Objective(architecture_of(CONFIG.model).network(CONFIG.model), CONFIG.loss, FLOAT32)
+    loss_of = jax.jit(functools.partial(linear_objective, objective))
     losses = []
     for number, rows in enumerate((batch, other)):
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(CONFIG.train.seed), 0), 0)
         drawn = draw_conditions(CONFIG.loss, to_float(rows), jax.random.fold_in(key, number))
-        objective = Objective(
-            architecture_of(CONFIG.model).network(CONFIG.model), CONFIG.loss, FLOAT32
-        )
-        values = {path: jnp.array(v) for path, v in params.items()}
-        losses.append(float(linear_objective(objective, values, to_float(rows), drawn)[0]))
+        losses.append(float(loss_of(params, to_float(rows), drawn)[0]))
     assert losses[0] != losses[1]
     assert float(metrics["loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
-def test_bfloat16_networks_give_nearly_the_same_and_keep_float32_parameters(params, batch):
+def test_bfloat16_networks_give_nearly_the_same_and_keep_float32_parameters(
+    params, batch, joint_step
+):
     train = dataclasses.replace(CONFIG.train, compute_dtype="bfloat16")
-    half = make_train_step(dataclasses.replace(CONFIG, train=train), stage("joint"), 0, MESH)
-    full = make_train_step(CONFIG, stage("joint"), 0, MESH)
-    state, found = half(start(stage("joint"), params), batch)
-    _, expected = full(start(stage("joint"), params), batch)
+    half = make_train_step(dataclasses.replace(EQUAL_LMBDAS, train=train), JOINT, 0, MESH)
+    state, found = half(start(JOINT, params), batch)
+    _, expected = joint_step(start(JOINT, params), batch)
     for name in ("loss", "bpp", "mse", "mse_x0", "lpips_x0"):
         assert float(found[name]) == pytest.approx(float(expected[name]), rel=0.05), name
         assert found[name].dtype == jnp.float32
