@@ -13,7 +13,7 @@ Where to read, from a photograph to its file and back:
     stage                                      file
     command line, image files                  commands/compress.py, files/image_file.py
     compress and decompress, step by step      codec.py
-    networks, compiled                         codec_programs.py
+    networks, at once or in tiles              codec_networks.py (codec_programs, tiled_programs)
     symbols and table indexes, in integers     coding/latent_coder.py
     range coder over integer tables            coding/range_coder.py
     the .dfc container                         coding/bitstream.py

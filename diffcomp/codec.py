@@ -4,40 +4,28 @@ compress:    1 pad   2 analysis   3 code z, then y   4 pack
 decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 """
 
-import functools
 import logging
-import threading
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from diffcomp import codec_programs, compilation_cache, refinement, tiled_programs
+from diffcomp import compilation_cache, refinement
 from diffcomp.codec_inputs import as_bytes, as_pixels
-from diffcomp.coding import bitstream, range_coder
+from diffcomp.codec_networks import CodecNetworks
+from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import BitstreamError, Container
 from diffcomp.coding.file_info import FileInfo, describe
-from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
-from diffcomp.coding.latent_coder import STEP_BITS, Streams
-from diffcomp.coding.quality import (
-    DEFAULT_QUALITY,
-    ONE_RATE_CODE,
-    code_to_quality,
-    quality_to_code,
-)
+from diffcomp.coding.grid import Y_STRIDE, positions
+from diffcomp.coding.latent_coder import Streams
+from diffcomp.coding.quality import DEFAULT_QUALITY, ONE_RATE_CODE, quality_to_code
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_folder
-from diffcomp.params import Params, under
 from diffcomp.tiling import Progress
 
 log = logging.getLogger(__name__)
-
-# Threads that code pictures at once take turns here: two programs on one device only get in each
-# other's way. Entropy coding, reading and writing go on meanwhile.
-_networks = threading.Lock()
 
 
 class Codec:
@@ -47,29 +35,12 @@ class Codec:
         self._architecture = model.architecture
         self._fingerprint = model.coder.fingerprint
         self.model = model
+        self.networks = CodecNetworks(model)  # the float part
 
     @property
     def one_rate(self) -> bool:
         """Whether the model has a single rate, hence neither quality nor realism."""
         return self._architecture.one_rate
-
-    @functools.cached_property
-    def _encode_params(self) -> Params:
-        return self._on_device(self._architecture.encode_params)
-
-    @functools.cached_property
-    def _decode_params(self) -> Params:
-        return self._on_device(self._architecture.decode_params)
-
-    @functools.cached_property
-    def _all_params(self) -> Params:
-        return jax.device_put(self.model.params)
-
-    def _on_device(self, prefixes: tuple[str, ...]) -> Params:
-        """The parameters under the prefixes, moved there once: who only decodes needs half."""
-        weights = self.model.weights.items()
-        # All at once, and not by `jnp.asarray`, which compiles a program for every shape.
-        return jax.device_put({path: value for path, value in weights if under(path, prefixes)})
 
     def compress(
         self,
@@ -96,9 +67,11 @@ class Codec:
         height, width = image.shape[:2]
         code = self._quality_code(quality)
         refinement.check_effort(effort, self.one_rate)
-        y, z = self.encode_latents(image, code, progress)
+        y, z = self.networks.encode(image, code, progress)
+        log.info("y and z are computed of %d x %d pixels", width, height)
         if effort:
-            y = self._refined(image, y, z, code, effort)
+            y = self.networks.refine(image, y, z, code, effort)
+            log.info("y is fitted to the picture, effort %d", effort)
         streams = self.model.coder.encode(y, z, code)
         log.info("z takes %d bytes, y %d", len(streams.z_stream), len(streams.y_stream))
         return bitstream.pack(
@@ -112,27 +85,6 @@ class Codec:
                 y_stream=streams.y_stream,
             )
         )
-
-    def _refined(
-        self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int, effort: int
-    ) -> np.ndarray:
-        """y after `refinement.refine`, of the same shape."""
-        height, width = (Z_STRIDE * side for side in z.shape[:2])
-        padded = _pad(y, height // Y_STRIDE, width // Y_STRIDE)
-        step = (self.model.coder.steps(code) * 2.0**-STEP_BITS).astype(np.float32)
-        with _networks:
-            refined = refinement.refine(
-                self.model.config,
-                self._all_params,
-                _pad(image, height, width),
-                padded,
-                z,
-                step,
-                _network_quality(code),
-                effort,
-            )
-        log.info("y is fitted to the picture, effort %d", effort)
-        return refined[: y.shape[0], : y.shape[1]]
 
     def decompress(
         self,
@@ -188,39 +140,10 @@ class Codec:
         """
         settings = self.decode_settings(settings)
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
-        common = self.model.config, self._decode_params
         size = info.height, info.width
-        with _networks:
-            if self._in_tiles(*size):
-                x_hat = tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
-            else:
-                sides = (self.padded_side(side) // Y_STRIDE for side in size)
-                x_hat = codec_programs.synthesize(*common, _pad(y_hat, *sides), quality, settings)
+        x_hat = self.networks.synthesize(y_hat, size, quality, settings, progress)
         log.info("the picture is synthesised in %d steps", settings.steps)
-        return x_hat[: info.height, : info.width]
-
-    def encode_latents(
-        self, image: np.ndarray, code: int, progress: Progress | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 [H, W, 3] -> y float32 [ceil(H/16), ceil(W/16), C], z [ceil(H/64), ceil(W/64), D].
-
-        The float part of coding: another machine may round otherwise.
-        """
-        height, width = image.shape[:2]
-        common, quality = (self.model.config, self._encode_params), _network_quality(code)
-        with _networks:
-            if self._in_tiles(height, width):
-                coder = self.model.coder
-                channels = len(coder.steps(code)), len(coder.z_tables)
-                y, z = tiled_programs.encode_latents(*common, image, quality, channels, progress)
-            else:
-                padded = _pad(image, self.padded_side(height), self.padded_side(width))
-                latents = codec_programs.encode_latents(*common, padded, quality)
-                range_coder.implementation()  # is imported while JAX computes
-                y, z = map(np.asarray, latents)
-        log.info("y and z are computed of %d x %d pixels", width, height)
-        y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
-        return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
+        return x_hat
 
     def decode_latents(
         self, data: bytes, max_pixels: int = bitstream.MAX_PIXELS
@@ -238,7 +161,7 @@ class Codec:
                 f" {self.model.name!r}."
             )
         try:
-            self._in_tiles(info.height, info.width)
+            self.networks.in_tiles(info.height, info.width)
         except ValueError as error:  # before anything is allocated
             raise BitstreamError(error) from error
         shape = positions(info.height, Y_STRIDE), positions(info.width, Y_STRIDE)
@@ -251,23 +174,6 @@ class Codec:
             raise ValueError(f"model {self.model.name!r} has no realism knob.")
         return settings.filled(self.model.decode)
 
-    def padded_side(self, side: int) -> int:
-        """The side that an image's is padded to: sizes that share both share compiled programs."""
-        return self._architecture.padded_side(side)
-
-    def _in_tiles(self, height: int, width: int) -> bool:
-        """Whether a picture is too large to be computed at once; ValueError if it is too large."""
-        whole = self.padded_side(height) * self.padded_side(width)
-        if whole <= self._architecture.whole_pixels:
-            return False
-        if not self._architecture.in_tiles:
-            raise ValueError(
-                f"the image is too large for model {self.model.name!r}, which computes it at once:"
-                f" {width} x {height}, padded to {whole} pixels; at most"
-                f" {self._architecture.whole_pixels} are supported."
-            )
-        return True
-
     def bpp_estimate(self, image: Any, quality: float | None = None) -> float:
         """Bits per pixel that the float model expects of the image, padded to multiples of 64.
 
@@ -276,9 +182,7 @@ class Codec:
         """
         image = as_pixels(image)
         height, width = image.shape[:2]
-        padded = _pad(image, whole_blocks(height), whole_blocks(width))
-        quality = _network_quality(self._quality_code(quality))
-        bits = codec_programs.estimate_bits(self.model.config, self.model.params, padded, quality)
+        bits = self.networks.estimate_bits(image, self._quality_code(quality))
         return bits / (height * width)
 
     def _quality_code(self, quality: float | None) -> int:
@@ -301,14 +205,3 @@ def load(model: str | Path = DEFAULT_MODEL) -> Codec:
     loaded = exported_model.load(model_folder(model))
     log.info("model %s is loaded", loaded.name)
     return Codec(loaded)
-
-
-def _network_quality(code: int) -> float:
-    """What the networks are told; those of one rate do not listen."""
-    return DEFAULT_QUALITY if code == ONE_RATE_CODE else code_to_quality(code)
-
-
-def _pad(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Repeats the last row and column: [h, w, C] -> [height, width, C]."""
-    margins = ((0, height - array.shape[0]), (0, width - array.shape[1]), (0, 0))
-    return np.pad(array, margins, mode="edge")

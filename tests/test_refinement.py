@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from diffcomp import cli, codec, refinement
+from diffcomp import cli, codec, codec_networks, refinement
 from diffcomp.distances import lpips_weights
 from diffcomp.refinement import BLOCK, _free, _spans, check_effort
 
@@ -44,8 +44,8 @@ def test_refined_latents_have_a_lower_loss(tiny, photo, monkeypatch):
         refinement, "_program", lambda c, s, _, n: jax.jit(partial(refinement.descend, c, s, n))
     )
     loss = refinement_loss(tiny, photo)
-    y, z = tiny.encode_latents(photo, 96)
-    refined = tiny._refined(photo, y, z, 96, effort=6)
+    y, z = tiny.networks.encode(photo, 96)
+    refined = tiny.networks.refine(photo, y, z, 96, effort=6)
     assert loss(refined, z) < 0.999 * loss(y, z)
 
 
@@ -67,12 +67,12 @@ def refinement_loss(tiny, photo):
     objective = Objective(network, refinement.LOSS, (), lpips_weights=weights)
     model = objective.bind(tiny.model.params)
     height, width = (-(-side // 64) * 64 for side in photo.shape[:2])
-    x = to_float(jnp.asarray(codec._pad(photo, height, width))[None])
+    x = to_float(jnp.asarray(codec_networks._pad(photo, height, width))[None])
     one = jnp.ones(1)
     c = Conditions(4 * one, one, one, jnp.zeros_like(x), None)
 
     def loss(y, z):
-        padded = codec._pad(y, height // 16, width // 16)
+        padded = codec_networks._pad(y, height // 16, width // 16)
         return float(latents_loss(objective, model, x, Latents(padded[None], z[None]), c)[0])
 
     return loss

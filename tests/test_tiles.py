@@ -144,7 +144,9 @@ def whole_latents(codec: Codec, image: np.ndarray) -> tuple[np.ndarray, np.ndarr
     height, width = image.shape[:2]
     below, right = whole_blocks(height) - height, whole_blocks(width) - width
     padded = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-    y, z = codec_programs.encode_latents(codec.model.config, codec._encode_params, padded, QUALITY)
+    y, z = codec_programs.encode_latents(
+        codec.model.config, codec.networks.encode_params, padded, QUALITY
+    )
     return y[: positions(height, 16), : positions(width, 16)], z
 
 
@@ -153,7 +155,7 @@ def whole_picture(
 ) -> np.ndarray:
     missing = [whole_blocks(side) // 16 - n for side, n in zip(size, y_hat.shape, strict=False)]
     padded = np.pad(y_hat, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-    common = codec.model.config, codec._decode_params
+    common = codec.model.config, codec.networks.decode_params
     whole = codec_programs.synthesize(*common, padded, QUALITY, settings)
     return whole[: size[0], : size[1]]
 
@@ -165,7 +167,7 @@ SIZES = [(385, 447), (400, 448), (448, 401)]
 @pytest.mark.parametrize("size", SIZES)
 def test_latents_of_tiles_are_those_of_the_whole(tiny, small_windows, size: tuple) -> None:
     image = picture(*size)
-    y, z = tiny.encode_latents(image, 96)
+    y, z = tiny.networks.encode(image, 96)
     whole_y, whole_z = whole_latents(tiny, image)
     assert (y.shape, z.shape) == (whole_y.shape, whole_z.shape)
     np.testing.assert_allclose(y, whole_y, atol=2e-5)
@@ -199,7 +201,7 @@ def test_noise_does_not_hang_on_the_picture_around(tiny, small_windows) -> None:
     """x_T of a pixel is that of its place, in a picture of tiles and in one of a few pixels."""
     settings = tiny.decode_settings(DecodeSettings(gamma=1.0, realism=1.0))
     y_hat = np.zeros((28, 28, len(tiny.model.coder.steps(96))), np.float32)
-    common = tiny.model.config, tiny._decode_params
+    common = tiny.model.config, tiny.networks.decode_params
     tiled = tiled_programs.synthesize(*common, y_hat, (448, 448), QUALITY, settings)
     small = codec_programs.synthesize(*common, y_hat[:20, :20], QUALITY, settings)
     inner = (slice(0, 128), slice(0, 128))  # out of sight of where the small one ends
@@ -210,7 +212,7 @@ def test_noise_does_not_hang_on_the_picture_around(tiny, small_windows) -> None:
 
 def test_picture_one_pixel_high_and_as_wide_as_can_be(tiny) -> None:
     image = np.resize(picture(64, 512), (1, 65535, 3))
-    assert tiny.padded_side(1) * tiny.padded_side(65535) > BASE.whole_pixels
+    assert tiny.networks.padded_side(1) * tiny.networks.padded_side(65535) > BASE.whole_pixels
     decoded = tiny.decompress(tiny.compress(image, 8), realism=0)
     assert decoded.shape == image.shape
     # A row of 16x16 pixels that are all the same is nothing that the tiny model knows.

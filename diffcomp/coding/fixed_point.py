@@ -59,7 +59,7 @@ class FixedPointConv:
                 # and BLAS's threads would wait for each other as often.
                 tap = h[:, i : i + height, j : j + width].reshape(-1, channels)
                 total += tap @ self.kernel[i, j].astype(np.float64)
-        return round_shift(total, self.shift).reshape(b, height, width, -1)
+        return round_shift(total, self.shift).reshape(b, height, width, len(self.bias))
 
 
 def round_shift(value: np.ndarray, shift: int) -> np.ndarray:

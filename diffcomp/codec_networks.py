@@ -1,0 +1,146 @@
+"""What a codec computes in floats: pictures at once, or in tiles if they are large.
+
+Another machine may round otherwise. What must be exact is in `coding`.
+"""
+
+import functools
+import threading
+
+import jax
+import numpy as np
+
+from diffcomp import codec_programs, refinement, tiled_programs
+from diffcomp.coding import range_coder
+from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
+from diffcomp.coding.latent_coder import STEP_BITS
+from diffcomp.coding.quality import DEFAULT_QUALITY, ONE_RATE_CODE, code_to_quality
+from diffcomp.decode_settings import DecodeSettings
+from diffcomp.export.exported_model import ExportedModel
+from diffcomp.params import Params, under
+from diffcomp.tiling import Progress
+
+# Threads that code pictures at once take turns here: two programs on one device only get in each
+# other's way. Entropy coding, reading and writing go on meanwhile.
+_networks = threading.Lock()
+
+
+class CodecNetworks:
+    """The networks of one exported model."""
+
+    def __init__(self, model: ExportedModel):
+        self.model = model
+        self._architecture = model.architecture
+
+    @functools.cached_property
+    def encode_params(self) -> Params:
+        return self._on_device(self._architecture.encode_params)
+
+    @functools.cached_property
+    def decode_params(self) -> Params:
+        return self._on_device(self._architecture.decode_params)
+
+    @functools.cached_property
+    def _all_params(self) -> Params:
+        return jax.device_put(self.model.params)
+
+    def _on_device(self, prefixes: tuple[str, ...]) -> Params:
+        """The parameters under the prefixes, moved there once: who only decodes needs half."""
+        weights = self.model.weights.items()
+        # All at once, and not by `jnp.asarray`, which compiles a program for every shape.
+        return jax.device_put({path: value for path, value in weights if under(path, prefixes)})
+
+    def encode(
+        self, image: np.ndarray, code: int, progress: Progress | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 [H, W, 3] -> y float32 [ceil(H/16), ceil(W/16), C], z [ceil(H/64), ceil(W/64), D].
+
+        The float part of coding: another machine may round otherwise.
+        """
+        height, width = image.shape[:2]
+        common, quality = (self.model.config, self.encode_params), _network_quality(code)
+        with _networks:
+            if self.in_tiles(height, width):
+                coder = self.model.coder
+                channels = len(coder.steps(code)), len(coder.z_tables)
+                y, z = tiled_programs.encode_latents(*common, image, quality, channels, progress)
+            else:
+                padded = _pad(image, self.padded_side(height), self.padded_side(width))
+                latents = codec_programs.encode_latents(*common, padded, quality)
+                range_coder.implementation()  # is imported while JAX computes
+                y, z = map(np.asarray, latents)
+        y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
+        return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
+
+    def refine(
+        self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int, effort: int
+    ) -> np.ndarray:
+        """y after `refinement.refine`, of the same shape."""
+        height, width = (Z_STRIDE * side for side in z.shape[:2])
+        padded = _pad(y, height // Y_STRIDE, width // Y_STRIDE)
+        step = (self.model.coder.steps(code) * 2.0**-STEP_BITS).astype(np.float32)
+        with _networks:
+            refined = refinement.refine(
+                self.model.config,
+                self._all_params,
+                _pad(image, height, width),
+                padded,
+                z,
+                step,
+                _network_quality(code),
+                effort,
+            )
+        return refined[: y.shape[0], : y.shape[1]]
+
+    def synthesize(
+        self,
+        y_hat: np.ndarray,
+        size: tuple[int, int],
+        quality: float,
+        settings: DecodeSettings,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """y_hat [ceil(H/16), ceil(W/16), C] and size (H, W) -> uint8 [H, W, 3].
+
+        `settings` have no None; see `DecodeSettings.filled`.
+        """
+        common = self.model.config, self.decode_params
+        with _networks:
+            if self.in_tiles(*size):
+                return tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
+            sides = (self.padded_side(side) // Y_STRIDE for side in size)
+            x_hat = codec_programs.synthesize(*common, _pad(y_hat, *sides), quality, settings)
+        return x_hat[: size[0], : size[1]]
+
+    def estimate_bits(self, image: np.ndarray, code: int) -> float:
+        """Bits that the float model expects of uint8 [H, W, 3], padded to multiples of 64."""
+        padded = _pad(image, *map(whole_blocks, image.shape[:2]))
+        quality = _network_quality(code)
+        return codec_programs.estimate_bits(self.model.config, self.model.params, padded, quality)
+
+    def padded_side(self, side: int) -> int:
+        """The side that an image's is padded to: sizes that share both share compiled programs."""
+        return self._architecture.padded_side(side)
+
+    def in_tiles(self, height: int, width: int) -> bool:
+        """Whether a picture is too large to be computed at once; ValueError if it is too large."""
+        whole = self.padded_side(height) * self.padded_side(width)
+        if whole <= self._architecture.whole_pixels:
+            return False
+        if not self._architecture.in_tiles:
+            raise ValueError(
+                f"the image is too large for model {self.model.name!r}, which computes it at once:"
+                f" {width} x {height}, padded to {whole} pixels; at most"
+                f" {self._architecture.whole_pixels} are supported."
+            )
+        return True
+
+
+def _network_quality(code: int) -> float:
+    """What the networks are told; those of one rate do not listen."""
+    return DEFAULT_QUALITY if code == ONE_RATE_CODE else code_to_quality(code)
+
+
+def _pad(array: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Repeats the last row and column: [h, w, C] -> [height, width, C]."""
+    margins = ((0, height - array.shape[0]), (0, width - array.shape[1]), (0, 0))
+    return np.pad(array, margins, mode="edge")
