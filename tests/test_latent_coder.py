@@ -1,6 +1,7 @@
 """Tests of the latents' coder: identity, causality, and an error for every foreign stream."""
 
 import dataclasses
+import zlib
 
 import numpy as np
 import pytest
@@ -199,6 +200,17 @@ def test_wrong_checksum_of_symbols(coder) -> None:
         wrong = dataclasses.replace(streams, symbols_crc=streams.symbols_crc ^ 1 << bit)
         with pytest.raises(BitstreamError, match=f"CRC-32 {streams.symbols_crc:08x}, the enc"):
             coder.decode(wrong, (3, 3), 7)
+
+
+def test_checksum_is_of_z_and_of_the_indexes_and_symbols_of_each_pass(coder) -> None:
+    """Indexes too: a decoder that takes other tables may still read the symbols that it expects."""
+    y, z = random_latents(coder, (5, 6))
+    spy, runs = tiny_model.spied(coder)
+    streams = spy.encode(y, z, 40)
+    coded = [coder.z_symbols(z)]
+    for each in runs[0].passes:
+        coded += [each.indexes, each.symbols]
+    assert streams.symbols_crc == zlib.crc32(b"".join(a.astype("<i4").tobytes() for a in coded))
 
 
 @pytest.mark.parametrize("name", ["z_stream", "y_stream"])

@@ -53,6 +53,25 @@ def test_a_trained_residual_block_reads_features_and_embedding():
     assert np.abs(other[1] - out[1]).max() > 1e-3
 
 
+def test_a_residual_block_is_its_formula():
+    """On one position, where a 3x3 convolution is the product with its middle."""
+    h, e = normal(0, (2, 1, 1, 8)), normal(1, (2, 6))
+    module = ResBlock(8)
+    variables = perturbed(module.init(jax.random.key(2), h, e))
+    p = jax.tree.map(lambda v: np.asarray(v, np.float64), variables["params"])
+    x, e = (np.asarray(v, np.float64).reshape(2, -1) for v in (h, e))
+
+    def conv(name, u):
+        return u @ p[name]["kernel"][1, 1] + p[name]["bias"]
+
+    scale, shift = np.split(e @ p["film"]["kernel"] + p["film"]["bias"], 2, axis=-1)
+    u = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True) * (1 + scale) + shift
+    u = conv("conv_in", u)
+    expected = x + conv("conv_out", u / (1 + np.exp(-u)))
+    out = module.apply(variables, h, e.astype(np.float32))
+    np.testing.assert_allclose(out.reshape(2, 8), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_residual_block_sees_two_positions_around_each():
     h, e = normal(0, (1, 9, 9, 4)), normal(1, (1, 3))
     module = ResBlock(4)

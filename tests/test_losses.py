@@ -261,7 +261,7 @@ FULL = dataclasses.replace(
     lpips_scale=2e5,
     lpips_vgg_scale=3e5,
     dists_scale=1e5,
-    grid_scale=2e3,
+    grid_scale=1e4,
     box_scales=(200.0, 800.0),
 )
 
@@ -313,8 +313,8 @@ def test_every_further_term_counts_by_its_scale(realism):
     expected += realism * by_vgg(m) / 2
     assert loss == pytest.approx(scaled(expected), rel=1e-4)
     assert m["box_base"] != pytest.approx(m["box_x0"], rel=0.01)
-    scales = {"lpips_vgg_x0": 3e5, "dists_x0": 1e5, "lpips_x0": 2e5, "grid_x0": 2e3}
-    scales |= {"box_base": 1, "box_x0": 1}
+    scales = {"lpips_vgg_x0": FULL.lpips_vgg_scale, "dists_x0": FULL.dists_scale}
+    scales |= {"lpips_x0": FULL.lpips_scale, "grid_x0": FULL.grid_scale, "box_base": 1, "box_x0": 1}
     for name, scale in scales.items():  # none is too little to be missed
         assert scale * m[name] > 0.01 * expected, name
 
