@@ -14,6 +14,7 @@ Where to read, from a photograph to its file and back:
     command line, image files                  cli.py, files/image_file.py
     compress and decompress, step by step      codec.py
     networks, compiled                         codec_programs.py
+    the same of large pictures, in tiles       tiled_programs.py over tiling.py
     symbols and table indexes, in integers     coding/latent_coder.py
     range coder over integer tables            coding/range_coder.py
     the .dfc container                         coding/bitstream.py
