@@ -8,6 +8,7 @@ Where to read, from the file down:
     the passes over y, by family               checkerboard_coder.py, single_pass_coder.py
     means and scales, in integers              entropy_parameters.py over fixed_point.py
     range coder over integer tables            range_coder.py, cdf_tables.py
+    how short a stream can be                  stream_length.py
     positions and sizes                        grid.py, space_to_depth.py
     quality and its code in the header         quality.py
 """
