@@ -16,7 +16,7 @@ PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2
 # the number of their tests.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all test-tfc lint typecheck format venv clean
+.PHONY: help demo test test-all test-tfc fuzz lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -33,6 +33,9 @@ test-all: $(VENV)/.installed ## Run all of them.
 
 test-tfc: $(VENV_TFC)/.installed ## Run those that need TensorFlow or the oldest JAX.
 	$(VENV_TFC)/bin/python $(PYTEST) -m tfc $(ARGS)
+
+fuzz: $(VENV)/.installed ## Try damaged and forged files; MINUTES=10 says for how long.
+	$(BIN)/python tests/fuzz_files.py --minutes $(or $(MINUTES),1) $(ARGS)
 
 lint: $(VENV)/.installed ## Check the style of the sources; change nothing.
 	$(BIN)/ruff check .
