@@ -32,11 +32,12 @@ from small_photos import image, write, write_damaged
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Files of tests by their processor time, dearest first; the others follow in alphabetical order.
-# Processes take files from the front, so a dear one last would leave the others idle.
+# Processes take files from the front, so a dear one last would leave the others idle. (Where xdist
+# is told to leave the order alone: --no-loadscope-reorder.)
 DEAREST_FIRST = (
-    "test_sharding", "test_train_step", "test_losses", "test_train_loop", "test_evaluation_metrics",
-    "test_lpips", "test_published_parity", "test_step_parts", "test_benchmark", "test_codec",
-    "test_validation", "test_cli", "test_checkpoint_reader", "test_evaluate", "test_published_loss",
+    "test_train_loop", "test_sharding", "test_train_step", "test_evaluation_metrics", "test_lpips",
+    "test_published_parity", "test_validation", "test_losses", "test_codec", "test_cli",
+    "test_evaluate", "test_benchmark", "test_published_loss", "test_step_parts",
 )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def test_features_computed_once_give_the_same_distance():
         (33, 36, 3), (33, 36, 64), (17, 18, 128), (9, 9, 256), (5, 5, 512), (3, 3, 512),
     ]  # fmt: skip
     np.testing.assert_allclose(features[0][0], face(33, 36) / 255, atol=1e-6)
-    distance = dists_distance(weights, features, features_of(weights, x_hat))
+    distance = jax.jit(dists_distance)(weights, features, features_of(weights, x_hat))
     np.testing.assert_allclose(distance, distance_of(weights, x, x_hat), rtol=1e-4)
 
 
@@ -141,7 +141,7 @@ def test_weights_are_not_negative_and_add_to_one():
 
 def test_weights_first_loaded_under_jit_are_usable_outside():
     load_dists.cache_clear()
-    x = to_float(noise(14, 17, 18))
+    x = to_float(noise(14, 33, 36))
     inside = jax.jit(lambda x: dists(load_dists(), x, -x))(x)
     np.testing.assert_allclose(inside, distance_of(load_dists(), x, -x), rtol=1e-4)
     assert "DISTS_pytorch" not in sys.modules
