@@ -36,7 +36,8 @@ class Stage:
     program: str  # what computes it
     stride: int
     sight: int  # a position depends on nothing further than this from it
-    side: int  # of a window, at most
+    width: int  # of a window across the picture's strips, at most
+    length: int  # of a window along the picture, at most: what is kept in memory grows with it
     grain: int = 16  # where windows begin and end: whole positions of every map of the stage
 
     @property
@@ -58,15 +59,15 @@ class Span(NamedTuple):
     kept_stop: int
 
 
-def spans(length: int, stage: Stage) -> list[Span]:
-    """Windows of one length, whose kept parts cover 0 to `length`, a multiple of SIDE_STEP.
+def spans(length: int, largest: int, margin: int) -> list[Span]:
+    """Windows of one length, whose kept parts cover 0 to `length`.
 
-    Of all numbers of windows, that with which the least is computed.
+    `length` and `largest`, that of a window, are multiples of SIDE_STEP. Of all numbers of windows,
+    that with which the least is computed.
     """
-    if length <= stage.side:
+    if length <= largest:
         return [Span(0, length, 0, length)]
-    margin = stage.margin
-    least = -(-(length - 2 * margin) // (stage.side - 2 * margin))
+    least = -(-(length - 2 * margin) // (largest - 2 * margin))
     sides = {n: -(-(length + 2 * margin * (n - 1)) // n) for n in range(least, least + 3)}
     sides = {n: -(-side // SIDE_STEP) * SIDE_STEP for n, side in sides.items()}
     count = min(sides, key=lambda n: (n * sides[n], n))
@@ -133,7 +134,8 @@ class StagedMap(Map):
         self.needed: dict[str, int] = {}  # by reader, what it has not released yet begins here
         self._inputs, self._size, self._compute = inputs, size, compute
         self._axis = 0 if size[0] >= size[1] else 1  # strips follow one another along the longer
-        self._along, self._across = (spans(size[a], stage) for a in (self._axis, 1 - self._axis))
+        self._along = spans(size[self._axis], stage.length, stage.margin)
+        self._across = spans(size[1 - self._axis], stage.width, stage.margin)
         self._strips: collections.deque[_Strip] = collections.deque()
         self._made = 0
 

@@ -35,7 +35,7 @@ SIDE = 192  # of windows in tests: the tiny model sees up to 48 pixels far in a 
 def small_windows(monkeypatch) -> None:
     """Pictures of a few hundred pixels are computed in tiles."""
     monkeypatch.setattr(stages, "SIDE", SIDE)
-    monkeypatch.setattr(stages, "COARSE_SIDE", 256)
+    monkeypatch.setattr(stages, "STRIP", SIDE)
     monkeypatch.setattr(BaseArchitecture, "whole_pixels", SIDE * SIDE)
 
 

@@ -10,9 +10,9 @@ from diffcomp.tiling import Drawn, Source, Stage, StagedMap, compute_maps, spans
 
 # A blur that sees 3 pixels far, means of 16x16 of it, and a blur of both together.
 STAGES = (
-    Stage("fine", ("x",), "", stride=1, sight=3, side=192),
-    Stage("coarse", ("fine",), "", stride=16, sight=0, side=256),
-    Stage("result", ("coarse", "fine", "offset"), "", stride=1, sight=32, side=192),
+    Stage("fine", ("x",), "", stride=1, sight=3, width=192, length=128),
+    Stage("coarse", ("fine",), "", stride=16, sight=0, width=256, length=256),
+    Stage("result", ("coarse", "fine", "offset"), "", stride=1, sight=32, width=192, length=192),
 )
 
 
@@ -76,9 +76,9 @@ def test_too_small_a_margin_would_be_seen(stage: int, monkeypatch) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_windows_cover_a_line_once(stage: Stage) -> None:
     for length in range(64, 4000, 64):
-        found = spans(length, stage)
+        found = spans(length, stage.length, stage.margin)
         assert len({span.stop - span.start for span in found}) == 1
-        assert found[0].stop <= stage.side
+        assert found[0].stop <= stage.length
         assert (found[0].start, found[0].kept_start) == (0, 0)
         assert (found[-1].stop, found[-1].kept_stop) == (length, length)
         for before, after in itertools.pairwise(found):
@@ -92,10 +92,9 @@ def test_windows_cover_a_line_once(stage: Stage) -> None:
 
 def test_little_is_computed_twice() -> None:
     """Windows of 1088 with margins of 32, of pictures from 2000 to 12000 pixels wide."""
-    stage = Stage("", (), "", stride=1, sight=32, side=1088)
     ratios = []
     for length in range(2048, 12000, 64):
-        found = spans(length, stage)
+        found = spans(length, 1088, 32)
         ratios.append(len(found) * found[0].stop / length)
     assert max(ratios) < 1.12
     assert np.mean(ratios) < 1.09
