@@ -13,7 +13,11 @@ from diffcomp.distances.dists import dists, dists_distance, dists_features, load
 # The weights are arguments here: as constants under jit, XLA would work on them for seconds.
 # That the values are the published ones is tested with the other metrics.
 distance_of = jax.jit(dists)
-gradient_of = jax.jit(jax.grad(lambda weights, x, x_hat: jnp.sum(dists(weights, x, x_hat)), 2))
+# Its programs are few, and turn the millions of weights round at each call: these are made fast.
+FAST = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+gradient_of = jax.jit(
+    jax.grad(lambda weights, x, x_hat: jnp.sum(dists(weights, x, x_hat)), 2), compiler_options=FAST
+)
 
 
 def test_identical_images_have_distance_and_gradient_zero():

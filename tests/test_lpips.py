@@ -44,7 +44,11 @@ def golden_pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 # The weights are arguments here: as constants under jit, XLA would work on them for seconds.
 distance_of = jax.jit(lpips)
-gradient_of = jax.jit(jax.grad(lambda weights, x, x_hat: jnp.sum(lpips(weights, x, x_hat)), 2))
+# Its programs are few, and turn the millions of weights round at each call: these are made fast.
+FAST = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+gradient_of = jax.jit(
+    jax.grad(lambda weights, x, x_hat: jnp.sum(lpips(weights, x, x_hat)), 2), compiler_options=FAST
+)
 
 
 @jax.jit
