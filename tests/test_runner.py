@@ -151,6 +151,22 @@ def test_what_compiles_runs_once_untimed_for_each_program(images, tmp_path):
     assert spy.encoded == [1, 1, 2, 1, 1, 2]
 
 
+def test_jobs_side_by_side_have_one_thread_of_blas_each(images, tmp_path):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    seen, spy = [], Spy()
+
+    def encode(image, quality):
+        seen.extend(b["num_threads"] for b in blas())
+        return spy.encode(image, quality)
+
+    def blas():
+        return [each for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
+
+    before = [each["num_threads"] for each in blas()]
+    runner.run(images, [spy.candidate(encode=encode)], NAMES, open_rows(tmp_path), workers=2)
+    assert set(seen) == {1} and [each["num_threads"] for each in blas()] == before
+
+
 def test_candidates_that_share_their_files_encode_and_read_once(images, tmp_path):
     spy, read, drawn = Spy(), [], []
 

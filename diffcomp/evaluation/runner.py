@@ -5,6 +5,8 @@ JAX and the programs of VTM and BPG all leave Python's lock while they compute. 
 writes, so an interrupt leaves whole lines.
 """
 
+import contextlib
+import importlib.util
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -40,7 +42,11 @@ def run(
     jobs = _jobs(images, candidates, rows, measured)
     cache = cache or RowCache("")
     pending: set[Future] = set()
-    with _progress(show) as progress, ThreadPoolExecutor(workers) as pool:
+    with (
+        _progress(show) as progress,
+        _one_blas_thread_per_job(workers),
+        ThreadPoolExecutor(workers) as pool,
+    ):
         task = progress.add_task("measuring", total=total, completed=0)
         interrupted = True
         try:
@@ -75,6 +81,18 @@ def _jobs(
                 missing = tuple(c for c in group if job.key(c) not in rows.rows)
                 if missing:
                     yield Job(image, missing, quality)
+
+
+def _one_blas_thread_per_job(workers: int) -> contextlib.AbstractContextManager:
+    """Keeps each job's matrix products on one core: threads of BLAS spin while they wait.
+
+    No figure depends on it. Without threadpoolctl, which environments of before lack, they spin.
+    """
+    if workers == 1 or importlib.util.find_spec("threadpoolctl") is None:
+        return contextlib.nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
 
 
 def _collect(pending: set[Future], rows: RowFile) -> None:
