@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 # Sides of windows are multiples of this, so that pictures of many sizes share compiled programs.
-SIDE_STEP = 64
+SIDE_STEP = 32
 
 Progress = Callable[[int, int], None]  # is told of tiles done, and of tiles in all
 
@@ -59,17 +59,18 @@ class Span(NamedTuple):
     kept_stop: int
 
 
-def spans(length: int, largest: int, margin: int) -> list[Span]:
-    """Windows of one length, whose kept parts cover 0 to `length`.
+def spans(length: int, largest: int, stage: Stage) -> list[Span]:
+    """Windows of a stage, of one length, whose kept parts cover 0 to `length`.
 
-    `length` and `largest`, that of a window, are multiples of SIDE_STEP. Of all numbers of windows,
-    that with which the least is computed.
+    `length` and `largest`, that of a window, are multiples of SIDE_STEP and of the stage's grain.
+    Of all numbers of windows, that with which the least is computed.
     """
     if length <= largest:
         return [Span(0, length, 0, length)]
+    margin, step = stage.margin, max(SIDE_STEP, stage.grain)
     least = -(-(length - 2 * margin) // (largest - 2 * margin))
     sides = {n: -(-(length + 2 * margin * (n - 1)) // n) for n in range(least, least + 3)}
-    sides = {n: -(-side // SIDE_STEP) * SIDE_STEP for n, side in sides.items()}
+    sides = {n: -(-side // step) * step for n, side in sides.items()}
     count = min(sides, key=lambda n: (n * sides[n], n))
     side, kept = sides[count], 0
     found = []
@@ -134,8 +135,8 @@ class StagedMap(Map):
         self.needed: dict[str, int] = {}  # by reader, what it has not released yet begins here
         self._inputs, self._size, self._compute = inputs, size, compute
         self._axis = 0 if size[0] >= size[1] else 1  # strips follow one another along the longer
-        self._along = spans(size[self._axis], stage.length, stage.margin)
-        self._across = spans(size[1 - self._axis], stage.width, stage.margin)
+        self._along = spans(size[self._axis], stage.length, stage)
+        self._across = spans(size[1 - self._axis], stage.width, stage)
         self._strips: collections.deque[_Strip] = collections.deque()
         self._made = 0
 
@@ -226,7 +227,8 @@ def compute_maps(
       outputs: arrays [h, w, C], that begin where the picture does. One may be that of a source
         whose readers see, together, less far than the stage that writes it, and that itself reads
         it pixel by pixel: where it writes, all have read.
-      size: height and width of the picture, multiples of SIDE_STEP.
+      size: height and width of the picture, multiples of SIDE_STEP and of all
+        grains.
       compute: what computes a window.
       progress: is called after each.
     """

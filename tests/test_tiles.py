@@ -36,6 +36,7 @@ def small_windows(monkeypatch) -> None:
     """Pictures of a few hundred pixels are computed in tiles."""
     monkeypatch.setattr(stages, "SIDE", SIDE)
     monkeypatch.setattr(stages, "STRIP", SIDE)
+    monkeypatch.setattr(stages, "WIDTH", 256)
     monkeypatch.setattr(BaseArchitecture, "whole_pixels", SIDE * SIDE)
 
 

@@ -76,7 +76,7 @@ def test_too_small_a_margin_would_be_seen(stage: int, monkeypatch) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_windows_cover_a_line_once(stage: Stage) -> None:
     for length in range(64, 4000, 64):
-        found = spans(length, stage.length, stage.margin)
+        found = spans(length, stage.length, stage)
         assert len({span.stop - span.start for span in found}) == 1
         assert found[0].stop <= stage.length
         assert (found[0].start, found[0].kept_start) == (0, 0)
@@ -92,9 +92,10 @@ def test_windows_cover_a_line_once(stage: Stage) -> None:
 
 def test_little_is_computed_twice() -> None:
     """Windows of 1088 with margins of 32, of pictures from 2000 to 12000 pixels wide."""
+    stage = Stage("", (), "", stride=1, sight=32, width=1088, length=1088)
     ratios = []
     for length in range(2048, 12000, 64):
-        found = spans(length, 1088, 32)
+        found = spans(length, 1088, stage)
         ratios.append(len(found) * found[0].stop / length)
     assert max(ratios) < 1.12
     assert np.mean(ratios) < 1.09

@@ -10,10 +10,10 @@ from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE
 from diffcomp.networks.config import ModelConfig
 from diffcomp.tiling import Stage
 
-# Largest windows. The decoder keeps some strips of seven maps, which are therefore shorter. Of the
-# maps at 1/16 a tile has few positions, and a wide margin: these are larger.
+# Largest windows. The decoder keeps some strips of seven maps, so its windows are short and wide.
+# Of the maps at 1/16 a tile has few positions, and a wide margin: these are larger.
 SIDE = 1088
-STRIP = 576
+STRIP, WIDTH = 768, 1536
 
 
 def encode_stages(config: ModelConfig) -> tuple[Stage, ...]:
@@ -32,9 +32,9 @@ def encode_stages(config: ModelConfig) -> tuple[Stage, ...]:
 def decode_stages(config: ModelConfig, result: str) -> tuple[Stage, ...]:
     """From "y_hat" and "x_t" to `result`: the picture "x_hat", or "x_next", the next x_t."""
     at4, at8, at16 = (2 * depth for depth in config.context_depths)
-    context = functools.partial(Stage, program="context_stage", width=SIDE, length=STRIP)
+    context = functools.partial(Stage, program="context_stage", width=WIDTH, length=STRIP)
     down4, down8, middle = (2 * depth for depth in config.score_depths)
-    score = functools.partial(Stage, program="score_stage", width=SIDE, length=STRIP)
+    score = functools.partial(Stage, program="score_stage", width=WIDTH, length=STRIP)
     up = 8 * down8 + 4 * (down4 + 1)
     return (
         context("c16", ("y_hat",), stride=16, sight=16 * (1 + at16), width=2 * SIDE, length=SIDE),
