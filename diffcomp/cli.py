@@ -4,10 +4,11 @@ Errors are one line and exit code 1. What a sub-command takes and does stands in
 """
 
 import argparse
+import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from diffcomp import __version__
 from diffcomp.commands import compress, decompress, import_cdc, info
@@ -20,17 +21,9 @@ COMMANDS = (compress, decompress, info, import_cdc, evaluate)
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code (0 done, 1 failed, 2 wrong usage)."""
     args = _parser().parse_args(argv)
-    logging.getLogger("jax").setLevel(logging.ERROR)
-    # A cache that fills up or goes away costs time, not the result.
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
-    if getattr(args, "quiet", False):
-        logging.getLogger("diffcomp").setLevel(logging.ERROR)
-    if getattr(args, "verbose", False):
-        # What took how long: milliseconds since the start of the program, roughly.
-        logging.basicConfig(format="%(relativeCreated)6.0f ms  %(message)s")
-        logging.getLogger("diffcomp").setLevel(logging.INFO)
     try:
-        args.run(args)
+        with _told(args):
+            args.run(args)
     except FAILURES as error:
         print_error(error)
         return 1
@@ -38,6 +31,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("diffcomp: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+@contextlib.contextmanager
+def _told(args: argparse.Namespace) -> Iterator[None]:
+    """Lets through what --verbose and --quiet say, for the time of the command."""
+    logger = logging.getLogger("diffcomp")
+    level = logger.level
+    logging.getLogger("jax").setLevel(logging.ERROR)
+    if getattr(args, "quiet", False):
+        logger.setLevel(logging.ERROR)
+    if getattr(args, "verbose", False):
+        # What took how long: milliseconds since the start of the program, roughly.
+        logging.basicConfig(format="%(relativeCreated)6.0f ms  %(message)s")
+        logger.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            # A cache that fills up or goes away costs time, not the result.
+            warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -122,7 +122,7 @@ class Codec:
         progress: Progress | None = None,
     ) -> np.ndarray:
         """The same, of settings that are kept together; raises as `decompress`."""
-        settings = self.decode_settings(settings)
+        self.decode_settings(settings)  # before any work
         y_hat, info = self.decode_latents(as_bytes(data), max_pixels)
         log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
         return self.draw(y_hat, info, settings, progress)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from diffcomp import cli
 from diffcomp.coding import bitstream
+from diffcomp.commands import decompress, file_jobs
 from diffcomp.files import image_file
 
 TINY_MODEL = Path(__file__).parent / "golden" / "tiny_model"
@@ -183,17 +184,17 @@ def test_the_collector_runs_again_after_the_first_file(tmp_path, monkeypatch):
     for name in ("a.dfc", "b.dfc"):
         (tmp_path / name).touch()
     states = []
-    monkeypatch.setattr(cli, "_decompress_file", lambda *_: states.append(gc.isenabled()))
+    monkeypatch.setattr(decompress, "_decompress", lambda *_: states.append(gc.isenabled()))
     assert gc.isenabled()
     assert cli.main(["decompress", "a.dfc", "b.dfc", "--output-dir", "out"]) == 0
     assert states == [False, True]
     assert gc.isenabled()
-    with pytest.raises(KeyError), cli._collector_paused():
+    with pytest.raises(KeyError), file_jobs._collector_paused():
         raise KeyError
     assert gc.isenabled()
     gc.disable()
     try:
-        with cli._collector_paused():
+        with file_jobs._collector_paused():
             pass
         assert not gc.isenabled()
     finally:

@@ -27,7 +27,7 @@ def summary():
         for q in (1, 4, 8)
     ]
     columns = ("bytes", "bpp", "psnr", "lpips_alex", "fid", "patches", "encode_seconds")
-    return Summary(PROTOCOLS["kodak"], columns, tuple(points), (), "base", {}, {"base": ""}, ())
+    return Summary(PROTOCOLS["kodak"], columns, tuple(points), (), {}, {"base": ""}, (), ())
 
 
 def test_a_png_and_an_svg_of_each_metric_with_a_curve(summary, tmp_path):

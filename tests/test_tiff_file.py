@@ -112,9 +112,8 @@ def test_alpha_is_what_its_tag_says(dtype, planes, kind):
     else:
         with pytest.raises(ImageError, match="has transparent pixels"):
             read(file)
-        from diffcomp.files.image_file import _read
 
-        color = _read(file, (0, 0, 0)).pixels[0, 0]
+        color = decode_image(file, "x", (0, 0, 0)).pixels[0, 0]
         # Associated colours were multiplied by their opacity before.
         expected = (51, 25.5, 102) if kind == "assocalpha" else (25.5, 12.75, 51)
     assert np.abs(color - np.array(expected)).max() <= 1

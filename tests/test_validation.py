@@ -332,7 +332,7 @@ def test_a_machine_without_a_range_coder_trains_on(params, folder, tmp_path, cap
     def missing():
         raise ImportError("coding needs another machine")
 
-    monkeypatch.setattr("diffcomp.coding.range_coder._implementation", missing)
+    monkeypatch.setattr("diffcomp.coding.range_coder.implementation", missing)
     assert Validation(config(folder), tmp_path).run(3, params, Writer()) is None
     assert caplog.messages == ["no validation at step 3: coding needs another machine"]
 

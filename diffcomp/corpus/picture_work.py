@@ -15,7 +15,7 @@ from diffcomp.corpus.rows import Row, failure
 from diffcomp.corpus.settings import Settings
 from diffcomp.distances.distortion import bpp, psnr
 from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
-from diffcomp.files import image_file
+from diffcomp.files import image_file, image_output
 
 if TYPE_CHECKING:
     from diffcomp.codec import Codec
@@ -99,7 +99,7 @@ def _decompress(name: str, settings: Settings, content: Content) -> Coded:
     start = time.perf_counter()
     pixels = codec.decode(content, settings.decode)
     seconds = time.perf_counter() - start
-    data = image_file.encode_image(pixels, settings.suffix)
+    data = image_output.encode_image(pixels, settings.suffix)
     row = Row(
         name=name,
         output=output_name(name, settings),

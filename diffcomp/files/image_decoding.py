@@ -127,7 +127,7 @@ def _decode_source(source: _Source, notes: list[str]) -> DecodedImage:
             raise
         del notes[known:]
         notes.append("missing end marker of the JPEG ignored")
-        return _decode_frame(_Source(io.BytesIO(whole), source.head), notes)
+        return _decode_frame(_Source(io.BytesIO(whole), source.head, source.max_pixels), notes)
 
 
 def _decode_frame(source: _Source, notes: list[str]) -> DecodedImage:
