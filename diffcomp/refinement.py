@@ -37,7 +37,7 @@ MARGIN = 1
 
 # Root mean square move of y in the first step, in quantisation steps. Steps follow the gradient's
 # direction, not Adam's: that would move what matters little as far as what matters.
-RATE = 1 / 256
+RATE = 1 / 1024
 MOMENTUM = 0.8
 
 # The trade that configs/base_further.py trained for, without VGG16, which is slow.
