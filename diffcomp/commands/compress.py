@@ -32,7 +32,7 @@ DIRECTION = Direction(
     is_output=lambda path: path.suffix.lower() == SUFFIX,
 )
 
-EXAMPLES = """examples:
+EXAMPLES = """\
   diffcomp compress photo.jpg                        -> photo.dfc
   diffcomp compress photo.png out.dfc --quality 3.5
   diffcomp compress photo.jpg --target-size 100k
@@ -42,13 +42,7 @@ EXAMPLES = """examples:
 
 def add_parser(commands) -> None:  # noqa: ANN001
     """Adds the sub-command to argparse's sub-parsers."""
-    command = commands.add_parser(
-        "compress",
-        help="image -> .dfc",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = file_jobs.add_command(commands, "compress", "pictures -> .dfc files", EXAMPLES)
     command.set_defaults(run=run)
     command.add_argument(
         "paths",

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 SUFFIX = ".dfc"
 LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
 
-EXAMPLES = """examples:
+EXAMPLES = """\
   diffcomp decompress photo.dfc                      -> photo.png
   diffcomp decompress photo.dfc out.webp --realism 0.5
   diffcomp decompress coded/ -r -o photos/ --suffix .jpg
@@ -29,13 +29,7 @@ EXAMPLES = """examples:
 
 def add_parser(commands) -> None:  # noqa: ANN001
     """Adds the sub-command to argparse's sub-parsers."""
-    command = commands.add_parser(
-        "decompress",
-        help=".dfc -> image",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = file_jobs.add_command(commands, "decompress", ".dfc files -> pictures", EXAMPLES)
     command.set_defaults(run=run)
     command.add_argument(
         "paths",

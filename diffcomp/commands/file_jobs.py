@@ -37,6 +37,17 @@ LARGE_PIXELS = 2**22
 _large = threading.Lock()
 
 
+def add_command(commands, name: str, what: str, examples: str) -> argparse.ArgumentParser:  # noqa: ANN001
+    """A sub-command that takes files, with its examples; `what` is what it does, in a line."""
+    return commands.add_parser(
+        name,
+        help=what,
+        description=what,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def add_options(command: argparse.ArgumentParser, default_model: str) -> None:
     """The options that compress and decompress share; what --model is by default, in words."""
     command.add_argument(
