@@ -22,7 +22,7 @@ def as_pixels(image: Any, max_pixels: int = bitstream.MAX_PIXELS) -> np.ndarray:
     Raises ValueError for another type, shape, mode or size, ImageError for an unreadable file.
     """
     if isinstance(image, str | os.PathLike):
-        loaded = read_image(image)
+        loaded = read_image(image, max_pixels=max_pixels)
         for note in loaded.notes:
             log.warning("%s: %s", image, note)
         return loaded.pixels

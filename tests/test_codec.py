@@ -189,6 +189,15 @@ def test_what_else_is_a_picture(tiny, photo, tmp_path) -> None:
         tiny.compress(None)
 
 
+def test_larger_pictures_than_allowed_are_refused_in_every_form(tiny, photo, tmp_path) -> None:
+    Image.fromarray(photo).save(tmp_path / "x.png")
+    pixels = photo.shape[0] * photo.shape[1]
+    for image in (photo, Image.fromarray(photo), tmp_path / "x.png"):
+        tiny.compress(image, max_pixels=pixels)
+        with pytest.raises(ValueError, match="too large"):
+            tiny.compress(image, max_pixels=pixels - 1)
+
+
 def test_what_else_is_a_file(tiny, photo) -> None:
     data = tiny.compress(photo)
     expected = tiny.decompress(data)
