@@ -16,23 +16,21 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from diffcomp.coding import bitstream
-from diffcomp.coding.bitstream import BitstreamError
+from diffcomp.coding.bitstream import LARGEST_FILE, SUFFIX, BitstreamError
 from diffcomp.coding.file_info import file_info
 from diffcomp.coding.quality import DEFAULT_QUALITY
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.export.shipped_models import DEFAULT_MODEL, ModelError, model_names
+from diffcomp.loaded_codecs import codec_of
 
 FORMAT = "DFC"
-SUFFIX = ".dfc"
-LARGEST_FILE = 4 * bitstream.MAX_PIXELS  # bytes
 
-_codecs: dict[str, Any] = {}  # by name or folder, once loaded
 _folders: dict[int, str] = {}  # of models that were added, by fingerprint
 
 
 def add_model(folder: str | Path) -> None:
     """Makes the files of an exported model readable; raises ModelError if it cannot be read."""
-    codec = _codec(str(folder))
+    codec = codec_of(str(folder))
     _folders[codec.model.coder.fingerprint] = str(folder)
 
 
@@ -63,7 +61,7 @@ class DfcImageFile(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decodes the picture, once; raises BitstreamError for a damaged file, ModelError."""
         if self._data is not None:
-            pixels = _codec(_model_of(self._fingerprint)).decode(self._data, self.settings)
+            pixels = codec_of(_model_of(self._fingerprint)).decode(self._data, self.settings)
             self.im = Image.fromarray(pixels).im
             self._data = None
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
@@ -81,7 +79,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     if image.mode != "RGB":
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}; convert it to RGB")
     options = image.encoderinfo
-    codec = _codec(str(options.get("model", DEFAULT_MODEL)))
+    codec = codec_of(str(options.get("model", DEFAULT_MODEL)))
     quality = options.get("quality", None if codec.one_rate else DEFAULT_QUALITY)
     file.write(codec.compress(np.asarray(image), quality))
 
@@ -94,15 +92,6 @@ def _model_of(fingerprint: int) -> str:
             f" {', '.join(known.values())}; diffcomp.pillow.add_model takes its folder."
         )
     return known[fingerprint]
-
-
-def _codec(model: str) -> Any:
-    if model not in _codecs:
-        # Imported late: files can be opened and their size read without JAX.
-        from diffcomp import codec
-
-        _codecs[model] = codec.load(model)
-    return _codecs[model]
 
 
 Image.register_open(FORMAT, DfcImageFile, _accept)

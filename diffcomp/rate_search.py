@@ -8,14 +8,16 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from diffcomp.codec import Codec
 from diffcomp.codec_inputs import as_pixels
 from diffcomp.coding.quality import CODES, DEFAULT_QUALITY, code_to_quality, quality_to_code
-from diffcomp.distances.distortion import psnr
+from diffcomp.distances.distortion import bpp, psnr
+
+if TYPE_CHECKING:
+    from diffcomp.codec import Codec
 
 KINDS = ("bytes", "bpp", "psnr", "lpips")
 # Codes above the answer that are tried too, where bytes may not grow.
@@ -53,7 +55,7 @@ class OutOfReach(ValueError):
     """No quality of the model meets the target; the text says the nearest."""
 
 
-def compress_to(codec: Codec, image: Any, target: Target, effort: int = 0) -> Found:
+def compress_to(codec: "Codec", image: Any, target: Target, effort: int = 0) -> Found:
     """The best file of at most a size, or the smallest that is good enough.
 
     Codes the picture some five to ten times; psnr and lpips decode it as often. `image` and
@@ -77,11 +79,11 @@ def compress_to(codec: Codec, image: Any, target: Target, effort: int = 0) -> Fo
     return _first_good_enough(measured, target)
 
 
-def _value(codec: Codec, image: np.ndarray, data: bytes, kind: str) -> float:
+def _value(codec: "Codec", image: np.ndarray, data: bytes, kind: str) -> float:
     if kind == "bytes":
         return len(data)
     if kind == "bpp":
-        return 8 * len(data) / (image.shape[0] * image.shape[1])
+        return bpp(len(data), *image.shape[:2])
     decoded = codec.decompress(data)
     if kind == "psnr":
         return psnr(decoded, image)

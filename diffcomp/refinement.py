@@ -11,7 +11,7 @@ Image Compression" (NeurIPS 2020).
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.objectives.config import LossConfig
 from diffcomp.params import Params
 from diffcomp.pixels import to_float
+from diffcomp.tiling import Span
 
 MAX_EFFORT = 9
 # Gradient steps of each effort. A step takes about as long as a dozen encodings.
@@ -58,15 +59,6 @@ LOSS = LossConfig(
     base_weight=0.2,
     snr_weights=(1.0, 5.0),
 )
-
-
-class _Span(NamedTuple):
-    """A part of a side, in positions of z: what is looked at, and what of it may move."""
-
-    start: int
-    stop: int
-    free_start: int
-    free_stop: int
 
 
 def check_effort(effort: Any, one_rate: bool) -> None:
@@ -167,28 +159,28 @@ def descend(
     return y + step * jnp.where(loss(moved)[0] < least, moved, best)
 
 
-def _spans(side: int) -> Iterator[_Span]:
-    """Blocks that cover a side, in positions of z; every position may move in one of them."""
+def _spans(side: int) -> Iterator[Span]:
+    """Blocks that cover a side, in positions of z; each may move, and is kept, in one of them."""
     done = 0
     while done < side:
         start = max(min(done - MARGIN, side - BLOCK), 0)
         stop = min(start + BLOCK, side)
-        free_stop = stop if stop == side else stop - MARGIN
-        yield _Span(start, stop, done, free_stop)
-        done = free_stop
+        kept_stop = stop if stop == side else stop - MARGIN
+        yield Span(start, stop, done, kept_stop)
+        done = kept_stop
 
 
-def _window(rows: _Span, columns: _Span, unit: int) -> tuple[slice, slice]:
+def _window(rows: Span, columns: Span, unit: int) -> tuple[slice, slice]:
     """The slices of a block in an array of so many elements per position of z."""
     return tuple(slice(unit * span.start, unit * span.stop) for span in (rows, columns))
 
 
-def _free(rows: _Span, columns: _Span) -> np.ndarray:
+def _free(rows: Span, columns: Span) -> np.ndarray:
     """1 where y of a block may move, float32."""
     sides = []
     for span in (rows, columns):
         z_positions = np.arange(span.start, span.stop)
-        inside = (span.free_start <= z_positions) & (z_positions < span.free_stop)
+        inside = (span.kept_start <= z_positions) & (z_positions < span.kept_stop)
         sides.append(np.repeat(np.float32(inside), Z_STRIDE // Y_STRIDE))
     return np.outer(*sides)
 

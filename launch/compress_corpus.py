@@ -15,12 +15,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from diffcomp.corpus import picture_work, rows, settings, storage
+from diffcomp.corpus import rows, settings, storage
 from diffcomp.corpus.settings import FORMATS, MODES, Settings
 from diffcomp.corpus.sources import Source, parse_source
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.export.shipped_models import DEFAULT_MODEL
 from diffcomp.files.color_conversion import parse_color
+from diffcomp.loaded_codecs import codec_of
 
 
 def main(argv: Sequence[str]) -> int:
@@ -99,7 +100,7 @@ def _checked_fingerprint(todo: Settings) -> int | None:
     """That of the model, which is loaded, so that what is wrong with it shows before the work."""
     if todo.mode == "decompress" and todo.model is None:
         return None
-    codec = picture_work.codec_of(todo.model or DEFAULT_MODEL)
+    codec = codec_of(todo.model or DEFAULT_MODEL)
     if codec.one_rate and todo.quality is not None:
         raise ValueError(f"quality is {todo.quality}, but the model has one rate and takes none.")
     codec.decode_settings(todo.decode)

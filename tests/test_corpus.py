@@ -23,6 +23,7 @@ from diffcomp.corpus.storage import Storage
 from diffcomp.data.image_sources import TfdsImages
 from diffcomp.data.packed_images import pack
 from diffcomp.files.atomic_file import FileError
+from diffcomp.loaded_codecs import codec_of
 
 TINY = Settings(model=str(tiny_model.MODEL), quality=3)
 
@@ -172,7 +173,7 @@ def test_a_row_says_what_the_file_is(photo):
 
 
 def test_the_model_is_loaded_once():
-    assert picture_work.codec_of(TINY.model) is picture_work.codec_of(TINY.model)
+    assert codec_of(TINY.model) is codec_of(TINY.model)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from diffcomp import cli
+from diffcomp import cli, loaded_codecs
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import Container
 from diffcomp.coding.file_info import file_info
@@ -149,7 +149,7 @@ def test_after_a_failure_no_further_file_is_begun_unless_asked_for(folder, keep_
 
 def test_files_of_several_shipped_models_are_told_apart(folder, monkeypatch):
     loaded = []
-    monkeypatch.setattr(file_jobs, "loaded_codec", lambda model: loaded.append(model) or refuse())
+    monkeypatch.setattr(loaded_codecs, "codec_of", lambda model: loaded.append(model) or refuse())
 
     def refuse():
         raise FileError("not decoded here")

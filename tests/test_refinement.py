@@ -22,12 +22,12 @@ def tiny():
 @pytest.mark.parametrize("side", [1, 7, 8, 9, 14, 15, 40])
 def test_blocks_cover_a_side_once_and_look_beyond_what_they_move(side):
     spans = list(_spans(side))
-    moved = [i for span in spans for i in range(span.free_start, span.free_stop)]
+    moved = [i for span in spans for i in range(span.kept_start, span.kept_stop)]
     assert moved == list(range(side))
     for span in spans:
         assert span.stop - span.start == min(side, BLOCK)
-        assert span.start == 0 or span.start < span.free_start
-        assert span.stop == side or span.free_stop < span.stop
+        assert span.start == 0 or span.start < span.kept_start
+        assert span.stop == side or span.kept_stop < span.stop
 
 
 def test_where_y_may_move():

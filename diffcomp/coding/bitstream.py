@@ -27,6 +27,7 @@ import zlib
 from dataclasses import dataclass
 
 MAGIC = b"DFC"
+SUFFIX = ".dfc"  # of files, in lower case
 VERSION = 1
 VERSION_WITH_METADATA = 2
 HEADER_BYTES = 29  # of version 1; version 2 has METADATA_LENGTH_BYTES more
@@ -34,6 +35,7 @@ METADATA_LENGTH_BYTES = 4
 MAX_METADATA = 2**24  # bytes, compressed, and again inflated
 MAX_SIDE = 2**16 - 1
 MAX_PIXELS = 2**28
+LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
 
 _FIELDS = struct.Struct("<3sBIHHBIII")  # everything before the file's CRC-32
 _CRC = struct.Struct("<I")

@@ -4,14 +4,14 @@ import argparse
 import functools
 import io
 import logging
-import math
 import sys
 from collections.abc import Callable
 
 import numpy as np
 
+from diffcomp import loaded_codecs
 from diffcomp.byte_count import parse_bytes
-from diffcomp.coding.bitstream import MAX_PIXELS
+from diffcomp.coding.bitstream import MAX_PIXELS, SUFFIX
 from diffcomp.coding.metadata import Metadata, attach_metadata, metadata_bytes
 from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
 from diffcomp.commands import file_jobs
@@ -19,12 +19,11 @@ from diffcomp.commands.terminal import say
 from diffcomp.export.shipped_models import DEFAULT_MODEL
 from diffcomp.files import atomic_file, color_conversion, image_file
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
+from diffcomp.rate_search import Target, compress_to
+from diffcomp.tiling import Progress
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None] | None  # is told of tiles done, and of tiles in all
-
-SUFFIX = ".dfc"
 LARGEST_PICTURE_FILE = 8 * MAX_PIXELS  # bytes; more than 16-bit samples of any picture take
 DIRECTION = Direction(
     input_suffixes=image_file.READ_SUFFIXES,
@@ -90,7 +89,7 @@ def _compress(
     args: argparse.Namespace,
     jobs: list[FileJob],
     background: tuple[int, int, int] | None,
-    coded: Callable[[np.ndarray, Metadata, Progress], tuple[bytes, str]],
+    coded: Callable[[np.ndarray, Metadata, Progress | None], tuple[bytes, str]],
     job: FileJob,
 ) -> None:
     image = _read(args, job, background)
@@ -116,8 +115,8 @@ def _compress(
     say(args, f"{job.output}: {len(data)} bytes, {bpp:.3f} bpp{found}")
 
 
-def _target(args: argparse.Namespace) -> tuple[str, float] | None:
-    """The kind and value of the target that was asked for; raises ValueError."""
+def _target(args: argparse.Namespace) -> Target | None:
+    """The target that was asked for; raises ValueError."""
     kinds = {"size": "bytes", "bpp": "bpp", "psnr": "psnr", "lpips": "lpips"}
     for option, kind in kinds.items():
         text = getattr(args, f"target_{option}")
@@ -130,34 +129,33 @@ def _target(args: argparse.Namespace) -> tuple[str, float] | None:
                 value = float(text)
             except ValueError:
                 raise ValueError(f"--target-{option} is {text!r}; it must be a number.") from None
-        if not 0 < value < math.inf:
-            raise ValueError(f"--target-{option} is {text}; it must be above 0.")
-        return kind, value
+        try:
+            return Target(kind, value)
+        except ValueError as error:
+            raise ValueError(f"--target-{option} is {text}: {error}") from None
     return None
 
 
 def _coded(
     args: argparse.Namespace,
-    target: tuple[str, float] | None,
+    target: Target | None,
     pixels: np.ndarray,
     metadata: Metadata,
-    progress: Progress,
+    progress: Progress | None,
 ) -> tuple[bytes, str]:
     """The file's bytes, and what the search for a target found."""
-    codec = file_jobs.loaded_codec(args.model or DEFAULT_MODEL)
+    codec = loaded_codecs.codec_of(args.model or DEFAULT_MODEL)
     if target is None:
         data = codec.compress(pixels, args.quality, effort=args.effort, progress=progress)
         return attach_metadata(data, metadata), ""
-    from diffcomp import rate_search
-
-    kind, value = target
     # The metadata is part of the file, and takes its share of a size.
     kept = metadata_bytes(metadata)
-    value -= {"bytes": kept, "bpp": 8 * kept * 3 / pixels.size}.get(kind, 0.0)
+    value = target.value - {"bytes": kept, "bpp": 8 * kept * 3 / pixels.size}.get(target.kind, 0.0)
     if value <= 0:
         raise ValueError(f"the metadata alone takes {kept} bytes, more than the target.")
-    found = rate_search.compress_to(codec, pixels, rate_search.Target(kind, value), args.effort)
-    measured = f", {kind} {found.value:.4g}" if kind in ("psnr", "lpips") else ""
+    found = compress_to(codec, pixels, Target(target.kind, value), args.effort)
+    is_distance = target.kind in ("psnr", "lpips")
+    measured = f", {target.kind} {found.value:.4g}" if is_distance else ""
     return attach_metadata(found.data, metadata), f", quality {found.quality:g}{measured}"
 
 

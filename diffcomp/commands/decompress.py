@@ -5,20 +5,18 @@ import functools
 import logging
 import sys
 
-from diffcomp.coding.bitstream import MAX_PIXELS
+from diffcomp import loaded_codecs
+from diffcomp.coding.bitstream import LARGEST_FILE, SUFFIX
 from diffcomp.coding.file_info import file_info
-from diffcomp.coding.metadata import Metadata, read_metadata
+from diffcomp.coding.metadata import read_metadata
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import named, say
 from diffcomp.decode_settings import COMPUTE_DTYPES, MAX_STEPS, DecodeSettings
-from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
+from diffcomp.export.shipped_models import writer_of
 from diffcomp.files import atomic_file, image_output
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
 
 log = logging.getLogger(__name__)
-
-SUFFIX = ".dfc"
-LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
 
 EXAMPLES = """\
   diffcomp decompress photo.dfc                      -> photo.png
@@ -88,19 +86,19 @@ def _decompress(
     suffix: str,
     job: FileJob,
 ) -> None:
-    data = read_coded(job)
+    data = _read(job)
     to_standard = job.output == STANDARD
     with named(job.input):
         info = file_info(data)
-        model = args.model or model_names().get(info.fingerprint, DEFAULT_MODEL)
+        model = args.model or writer_of(info.fingerprint)
         with (
             file_jobs.one_if_large(info.height * info.width),
             file_jobs.working_on(args, jobs, f"decompressing {info.width} x {info.height}") as told,
         ):
-            pixels = file_jobs.loaded_codec(model).decode(
+            pixels = loaded_codecs.codec_of(model).decode(
                 data, settings, max_pixels=args.max_pixels, progress=told
             )
-        metadata: Metadata | None = read_metadata(data)
+        metadata = read_metadata(data) if info.metadata_bits else None
     if metadata and not image_output.holds_metadata(f"x{suffix}" if to_standard else job.output):
         say(args, f"{job.input}: {metadata.kinds} left out; the format cannot hold it")
         metadata = None
@@ -113,7 +111,7 @@ def _decompress(
     say(args, f"{job.output}: {info.width} x {info.height}")
 
 
-def read_coded(job: FileJob) -> bytes:
+def _read(job: FileJob) -> bytes:
     """The bytes of a job's input, a .dfc file; raises FileError."""
     if job.input == STANDARD:
         return atomic_file.read_standard_input(LARGEST_FILE)

@@ -3,9 +3,7 @@
 import argparse
 import concurrent.futures
 import contextlib
-import functools
 import gc
-import logging
 import os
 import sys
 import threading
@@ -24,8 +22,6 @@ from diffcomp.commands.terminal import (
 from diffcomp.files import atomic_file
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob, plan_jobs
-
-log = logging.getLogger(__name__)
 
 Work = Callable[[FileJob], None]
 
@@ -140,16 +136,6 @@ def one_if_large(pixels: int) -> Iterator[None]:
     """A block that runs alone among those of large pictures."""
     with _large if pixels >= LARGE_PIXELS else contextlib.nullcontext():
         yield
-
-
-@functools.cache
-def loaded_codec(model: str):  # noqa: ANN201
-    """The codec of a model, loaded once."""
-    # Imported late: --help, wrong usage and unreadable input answer without waiting for JAX.
-    from diffcomp import codec
-
-    log.info("JAX is imported")
-    return codec.load(model)
 
 
 def _make_folders(args: argparse.Namespace, jobs: Sequence[FileJob]) -> None:

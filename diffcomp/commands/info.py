@@ -2,8 +2,8 @@
 
 import argparse
 
+from diffcomp.coding.bitstream import LARGEST_FILE
 from diffcomp.coding.file_info import file_info
-from diffcomp.commands.decompress import LARGEST_FILE
 from diffcomp.commands.terminal import named
 from diffcomp.export.shipped_models import model_names
 from diffcomp.files import atomic_file

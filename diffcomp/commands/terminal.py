@@ -3,11 +3,12 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.files.atomic_file import FileError
+from diffcomp.tiling import Progress
 
 # What a command may end with, as one line; anything else is a fault of the program.
 FAILURES = (FileError, BitstreamError, ValueError, OSError, ImportError, MemoryError)
@@ -34,7 +35,7 @@ def say(args: argparse.Namespace, text: str) -> None:
 
 
 @contextlib.contextmanager
-def working(args: argparse.Namespace, text: str) -> Iterator[Callable[[int, int], None] | None]:
+def working(args: argparse.Namespace, text: str) -> Iterator[Progress | None]:
     """Something that moves while the block runs, on a terminal only.
 
     Yields what may be told of parts done and of parts in all, which shows the time left; or None.

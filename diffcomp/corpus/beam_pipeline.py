@@ -22,6 +22,7 @@ from diffcomp.corpus.rows import Row
 from diffcomp.corpus.settings import Settings
 from diffcomp.corpus.sources import Item, Source
 from diffcomp.export.shipped_models import DEFAULT_MODEL
+from diffcomp.loaded_codecs import codec_of
 
 
 def run(named: Sequence[Source], out: str, settings: Settings, options: Sequence[str]) -> None:
@@ -128,7 +129,7 @@ class _Coder(beam.DoFn):
     def setup(self) -> None:
         # Before the first picture, and in a thread of each worker; but it is loaded once.
         if self._settings.mode == "compress" or self._settings.model:
-            picture_work.codec_of(self._settings.model or DEFAULT_MODEL)
+            codec_of(self._settings.model or DEFAULT_MODEL)
 
     def _code(self, item: Item) -> Coded:
         read = sources.reader(item, self._storage)

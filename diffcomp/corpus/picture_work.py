@@ -1,12 +1,10 @@
-"""One picture's work, as any engine calls it; the model is loaded once per process."""
+"""One picture's work, as any engine calls it."""
 
-import functools
 import hashlib
 import io
-import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,15 +12,11 @@ from diffcomp.coding.file_info import file_info
 from diffcomp.corpus.rows import Row, failure
 from diffcomp.corpus.settings import Settings
 from diffcomp.distances.distortion import bpp, psnr
-from diffcomp.export.shipped_models import DEFAULT_MODEL, model_names
+from diffcomp.export.shipped_models import DEFAULT_MODEL, writer_of
 from diffcomp.files import image_file, image_output
-
-if TYPE_CHECKING:
-    from diffcomp.codec import Codec
+from diffcomp.loaded_codecs import codec_of
 
 Content = bytes | np.ndarray  # a file's, or the pixels, uint8 [H, W, 3], of an opened data set
-
-_loading = threading.Lock()
 
 
 class Coded(NamedTuple):
@@ -30,20 +24,6 @@ class Coded(NamedTuple):
 
     row: Row
     data: bytes | None
-
-
-def codec_of(model: str) -> "Codec":
-    """The codec of a model, loaded once per process, however many threads ask; may raise."""
-    with _loading:
-        return _load(model)
-
-
-@functools.cache
-def _load(model: str) -> "Codec":
-    # Late: what only lists, looks up or merges does not wait for JAX.
-    from diffcomp import codec
-
-    return codec.load(model)
 
 
 def output_name(name: str, settings: Settings) -> str:
@@ -95,7 +75,7 @@ def _decompress(name: str, settings: Settings, content: Content) -> Coded:
     if isinstance(content, np.ndarray):
         raise ValueError("is a picture already, no .dfc file")
     info = file_info(content)
-    codec = codec_of(settings.model or model_names().get(info.fingerprint, DEFAULT_MODEL))
+    codec = codec_of(settings.model or writer_of(info.fingerprint))
     start = time.perf_counter()
     pixels = codec.decode(content, settings.decode)
     seconds = time.perf_counter() - start

@@ -20,7 +20,7 @@ from PIL import Image
 
 from diffcomp.data.packed_images import PackedImages
 from diffcomp.files.atomic_file import errors_name
-from diffcomp.files.image_file import ImageError, decode_image, read_image
+from diffcomp.files.image_file import READ_SUFFIXES, ImageError, decode_image, read_image
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Pictures too, but not taken from a folder: animations, cameras' raw data, what takes a package.
 OTHER_SUFFIXES = {
-    *(".apng", ".gif", ".heic", ".heif", ".hif", ".ico", ".j2k", ".jfif", ".jp2", ".jxl", ".jpe"),
-    *(".mpo", ".pbm", ".pgm", ".pnm", ".psd", ".svg", ".tga"),
+    *(READ_SUFFIXES - IMAGE_SUFFIXES),
+    *(".hif", ".ico", ".j2k", ".mpo", ".pbm", ".psd", ".svg"),
     *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
 }
 

@@ -25,3 +25,8 @@ def model_names() -> dict[int, str]:
     """Names of the shipped models by fingerprint."""
     found = [json.loads(p.read_text()) for p in MODELS.glob("*/model.json")]
     return {int(model["fingerprint"], 16): model["name"] for model in found}
+
+
+def writer_of(fingerprint: int) -> str:
+    """The shipped model that writes files of a fingerprint; the default if none does."""
+    return model_names().get(fingerprint, DEFAULT_MODEL)
