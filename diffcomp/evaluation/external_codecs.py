@@ -13,16 +13,11 @@ import functools
 import json
 import shutil
 import string
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from diffcomp.evaluation.candidates import Candidate
-from diffcomp.evaluation.program_codecs import named_with_crc, run_program
+from diffcomp.evaluation.program_codecs import decode_by, encode_by, named_with_crc
 
 _PLACES = {"encode": {"q", "src", "bits"}, "decode": {"bits", "dst"}}
 _FIELDS = {"encode", "decode", "qualities", "suffix", "version"}
@@ -62,8 +57,8 @@ def _candidate(where: str, name: str, described: Any) -> Candidate:
         name=name,
         settings=f"{stated}{programs}: {' '.join(encode)}; {' '.join(decode)}",
         qualities=_qualities(where, described.get("qualities")),
-        encode=functools.partial(_encode, encode),
-        decode=functools.partial(_decode, decode),
+        encode=functools.partial(encode_by, encode),
+        decode=functools.partial(decode_by, decode),
         suffix=suffix,
         is_model=False,
     )
@@ -99,24 +94,3 @@ def _qualities(where: str, qualities: Any) -> tuple[float, ...]:
     if not (are_numbers and qualities):
         raise ValueError(f"{where}: qualities is {qualities!r}; it must be a list of numbers.")
     return tuple(qualities)
-
-
-def _encode(command: Sequence[str], image: np.ndarray, quality: float) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        source, bits = Path(folder, "in.png"), Path(folder, "out.bits")
-        Image.fromarray(image).save(source)
-        run_program(*(part.format(q=f"{quality:g}", src=source, bits=bits) for part in command))
-        if not bits.is_file():
-            raise RuntimeError(f"{command[0]} ended well but wrote no file")
-        return bits.read_bytes()
-
-
-def _decode(command: Sequence[str], data: bytes) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        bits, target = Path(folder, "in.bits"), Path(folder, "out.png")
-        bits.write_bytes(data)
-        run_program(*(part.format(bits=bits, dst=target) for part in command))
-        if not target.is_file():
-            raise RuntimeError(f"{command[0]} ended well but wrote no picture")
-        with Image.open(target) as image:
-            return np.array(image.convert("RGB"))

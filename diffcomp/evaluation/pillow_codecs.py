@@ -18,6 +18,8 @@ import numpy as np
 from PIL import Image, features
 
 from diffcomp.evaluation.candidates import Candidate
+from diffcomp.files import pillow_packages
+from diffcomp.files.pillow_packages import Plugin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +27,12 @@ class PillowFormat:
     """How Pillow writes a format."""
 
     format: str  # Pillow's name of it
-    package: str  # on PyPI
-    module: str  # that teaches Pillow the format when it is imported
     options: Mapping[str, Any]
     stated: str  # the options in words
     ladder: tuple[int, ...]
     suffix: str
     feature: str = ""  # of Pillow's build, that may be missing
-    register: str = ""  # function of the module to be called once
+    plugin: Plugin | None = None  # that teaches Pillow the format
     versions: Callable[[], str] = str  # of the libraries inside, in words; none if empty
     bounds: tuple[int, int] = (0, 100)  # of the qualities
     bounds_reason: str = ""
@@ -62,8 +62,6 @@ def _heif_versions() -> str:
 def _jpeg(subsampling: str) -> PillowFormat:
     return PillowFormat(
         "JPEG",
-        "pillow",
-        "PIL",
         {"optimize": True, "subsampling": subsampling},
         f"optimised Huffman tables, {subsampling}",
         (5, 10, 20, 35, 60),
@@ -76,8 +74,6 @@ def _jpeg(subsampling: str) -> PillowFormat:
 def _avif(tune: str, subsampling: str = "4:2:0") -> PillowFormat:
     return PillowFormat(
         "AVIF",
-        "pillow",
-        "PIL",
         {
             "codec": "aom",
             "speed": 4,
@@ -96,13 +92,11 @@ def _avif(tune: str, subsampling: str = "4:2:0") -> PillowFormat:
 def _heic(chroma: int) -> PillowFormat:
     return PillowFormat(
         "HEIF",
-        "pillow-heif",
-        "pillow_heif",
         {"chroma": chroma},
         "4:2:0" if chroma == 420 else "4:4:4",
         (10, 18, 26, 35, 44),
         ".heic",
-        register="register_heif_opener",
+        plugin=pillow_packages.HEIC,
         versions=_heif_versions,
     )
 
@@ -114,13 +108,12 @@ _JXL_LAST_HALVED = 18
 def _jxl(stated: str, ladder: tuple[int, ...], bounds: tuple[int, int]) -> PillowFormat:
     return PillowFormat(
         "JXL",
-        "pillow-jxl-plugin",
-        "pillow_jxl",
         # The plugin packs the file of a picture opened from a JPEG, whatever its pixels are now.
         {"effort": 7, "lossless_jpeg": False},
         f"effort 7, XYB at {stated} resolution",
         ladder,
         ".jxl",
+        plugin=pillow_packages.JPEG_XL,
         bounds=bounds,
         bounds_reason=f"up to {_JXL_LAST_HALVED} the picture is coded at half its size (jxl-half), "
         "from there on at its full size (jxl), and 100 is without loss, which the plugin refuses",
@@ -132,8 +125,6 @@ PILLOW_FORMATS = {
     "jpeg444": _jpeg("4:4:4"),
     "webp": PillowFormat(
         "WEBP",
-        "pillow",
-        "PIL",
         {"method": 6},
         "method 6, 4:2:0 (the format has no other)",
         (0, 10, 30, 55, 75),
@@ -159,24 +150,24 @@ def pillow_candidate(name: str, qualities: tuple[int, ...] = ()) -> Candidate:
     quality out of the format's bounds.
     """
     kind = PILLOW_FORMATS[name]
-    try:
-        module = importlib.import_module(kind.module)
-    except ImportError as error:
-        raise ImportError(
-            f"Baseline {name} needs the package {kind.package}: pip install {kind.package}"
-        ) from error
+    package = kind.plugin.package if kind.plugin else "pillow"
+    if kind.plugin:
+        try:
+            kind.plugin.enable()
+        except ImportError as error:
+            raise ImportError(
+                f"Baseline {name} needs the package {package}: pip install {package}"
+            ) from error
     if kind.feature and not features.check(kind.feature):
         raise ImportError(f"Baseline {name}: this build of Pillow has no {kind.format}.")
-    if kind.register:
-        getattr(module, kind.register)()
     _check_qualities(name, kind, qualities)
     versions = kind.versions()
     built_with = f" ({versions})" if versions else ""
-    package = f"{kind.package} {importlib.metadata.version(kind.package)}{built_with}"
-    _check_options(name, kind, package)
+    built = f"{package} {importlib.metadata.version(package)}{built_with}"
+    _check_options(name, kind, built)
     return Candidate(
         name=name,
-        settings=f"{kind.format} by {package}, {kind.stated}",
+        settings=f"{kind.format} by {built}, {kind.stated}",
         qualities=qualities or kind.ladder,
         encode=functools.partial(_save, kind),
         decode=_open,
@@ -195,12 +186,12 @@ def _check_qualities(name: str, kind: PillowFormat, qualities: tuple[int, ...]) 
             )
 
 
-def _check_options(name: str, kind: PillowFormat, package: str) -> None:
+def _check_options(name: str, kind: PillowFormat, built: str) -> None:
     """An option that a build does not know is found before anything is measured."""
     try:
         _save(kind, np.zeros((16, 16, 3), np.uint8), kind.ladder[0])
     except (ValueError, RuntimeError, OSError) as error:
-        raise ImportError(f"Baseline {name}: {package} refuses {kind.stated}: {error}") from error
+        raise ImportError(f"Baseline {name}: {built} refuses {kind.stated}: {error}") from error
 
 
 def _save(kind: PillowFormat, image: np.ndarray, quality: float) -> bytes:

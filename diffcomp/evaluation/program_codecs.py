@@ -1,12 +1,13 @@
 """VTM and BPG as candidates, where their programs are on the PATH."""
 
 import dataclasses
+import functools
 import os
 import shutil
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,19 +126,31 @@ def _vtm_decode(data: bytes) -> np.ndarray:
     return yuv_to_rgb(planes.reshape(3, height, width))
 
 
-def _bpg_encode(image: np.ndarray, qp: float) -> bytes:
+def encode_by(command: Sequence[str], image: np.ndarray, quality: float) -> bytes:
+    """The file that a command makes, with {q}, {src}, a PNG, and {bits} for what it is to write.
+
+    Raises RuntimeError if it fails or writes none.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "in.png"), Path(folder, "out.bpg")
+        source, bits = Path(folder, "in.png"), Path(folder, "out.bits")
         Image.fromarray(image).save(source)
-        run_program("bpgenc", "-m", "9", "-f", "444", "-q", f"{qp:g}", "-o", target, source)
-        return target.read_bytes()
+        run_program(*(part.format(q=f"{quality:g}", src=source, bits=bits) for part in command))
+        if not bits.is_file():
+            raise RuntimeError(f"{command[0]} ended well but wrote no file")
+        return bits.read_bytes()
 
 
-def _bpg_decode(data: bytes) -> np.ndarray:
+def decode_by(command: Sequence[str], data: bytes) -> np.ndarray:
+    """The picture, uint8 [H, W, 3], that a command makes of {bits} and writes to {dst}, a PNG.
+
+    Raises RuntimeError if it fails or writes none.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "in.bpg"), Path(folder, "out.png")
-        source.write_bytes(data)
-        run_program("bpgdec", "-o", target, source)
+        bits, target = Path(folder, "in.bits"), Path(folder, "out.png")
+        bits.write_bytes(data)
+        run_program(*(part.format(bits=bits, dst=target) for part in command))
+        if not target.is_file():
+            raise RuntimeError(f"{command[0]} ended well but wrote no picture")
         with Image.open(target) as image:
             return np.array(image.convert("RGB"))
 
@@ -168,7 +181,9 @@ PROGRAM_CODECS = {
         stated="-m 9, YCbCr 4:4:4, 8 bits",
         ladder=(46, 41, 36, 31, 27),
         suffix=".bpg",
-        encode=_bpg_encode,
-        decode=_bpg_decode,
+        encode=functools.partial(
+            encode_by, ("bpgenc", "-m", "9", "-f", "444", "-q", "{q}", "-o", "{bits}", "{src}")
+        ),
+        decode=functools.partial(decode_by, ("bpgdec", "-o", "{dst}", "{bits}")),
     ),
 }

@@ -6,15 +6,23 @@ from typing import NamedTuple
 from diffcomp.files.image_error import ImageError
 
 
-class _Format(NamedTuple):
-    name: str
-    package: str
+class Plugin(NamedTuple):
+    """A package that teaches Pillow a format."""
+
+    format: str
+    package: str  # on PyPI
     module: str
     register: str  # the function to call; nothing if importing the module is enough
 
+    def enable(self) -> None:
+        """Has Pillow read and write the format; raises ImportError without the package."""
+        module = importlib.import_module(self.module)
+        if self.register:
+            getattr(module, self.register)()
 
-_HEIC = _Format("HEIC", "pillow-heif", "pillow_heif", "register_heif_opener")
-_JPEG_XL = _Format("JPEG XL", "pillow-jxl-plugin", "pillow_jxl", "")
+
+HEIC = Plugin("HEIC", "pillow-heif", "pillow_heif", "register_heif_opener")
+JPEG_XL = Plugin("JPEG XL", "pillow-jxl-plugin", "pillow_jxl", "")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -24,23 +32,22 @@ def enable_package(head: bytes) -> bool:
     Raises:
       ImageError: its package is not installed.
     """
-    found = _format(head)
-    if found is None:
+    plugin = _plugin(head)
+    if plugin is None:
         return False
     try:
-        plugin = importlib.import_module(found.module)
+        plugin.enable()
     except ImportError:
         raise ImageError(
-            f"is a {found.name} picture, which needs a further package: pip install {found.package}"
+            f"is a {plugin.format} picture, which needs a further package: pip install"
+            f" {plugin.package}"
         ) from None
-    if found.register:
-        getattr(plugin, found.register)()
     return True
 
 
-def _format(head: bytes) -> _Format | None:
+def _plugin(head: bytes) -> Plugin | None:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
-        return _HEIC
+        return HEIC
     if head[:2] == b"\xff\x0a" or head[4:8] == b"JXL ":
-        return _JPEG_XL
+        return JPEG_XL
     return None
