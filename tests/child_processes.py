@@ -19,11 +19,24 @@ LIMIT = 480.0  # seconds, on a busy machine; below the time limit of a test in s
 
 def run_script(name: str, *args: str | Path, **environment: str) -> str:
     """Runs a script of this folder in a process of its own; returns what it prints."""
+    done = _run(Path("tests", name), args, environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_launch(
+    name: str, *args: str | Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program of `launch/` in the project's folder, and says how it ended."""
+    return _run(Path("launch", name), args, environment)
+
+
+def _run(
+    program: Path, args: Sequence[str | Path], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    program = [sys.executable, str(ROOT / "tests" / name), *map(str, args)]
-    run = subprocess.run(program, env=env, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+    command = [sys.executable, str(ROOT / program), *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 class Children:

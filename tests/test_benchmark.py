@@ -1,13 +1,8 @@
 """launch/benchmark.py: it prints every part of training and decoding. No time is asserted."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from child_processes import run_launch
 
-ROOT = Path(__file__).parents[1]
 PARTS = ["encoder", "hyper", "context decoder", "score network", "losses", "optimiser", "data"]
 # Most of the time is compilation, and no time is asserted.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -15,9 +10,8 @@ PROGRAMS = ["encoder + hyper", "context decoder", "score network, a step"]
 
 
 def run(*options):
-    program = [sys.executable, "launch/benchmark.py", "--config=configs/base.py:smoke", *options]
-    env = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": QUICK}
-    return subprocess.run(program, cwd=ROOT, env=env, capture_output=True, text=True)
+    config = "--config=configs/base.py:smoke"
+    return run_launch("benchmark.py", config, *options, XLA_FLAGS=QUICK)
 
 
 def rows_of(text):

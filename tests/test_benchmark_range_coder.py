@@ -1,21 +1,13 @@
 """launch/benchmark_range_coder.py: a row for each direction and set. No time is asserted."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from child_processes import run_launch
 from range_coder_tables import TFC_MISSING
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.skipif(**TFC_MISSING)
 def test_prints_speeds_of_both_and_their_ratio() -> None:
-    program = [sys.executable, "launch/benchmark_range_coder.py", "--repeats=1", "--clock=cpu"]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(program, cwd=ROOT, env=env, capture_output=True, text=True)
+    done = run_launch("benchmark_range_coder.py", "--repeats=1", "--clock=cpu")
     assert done.returncode == 0, done.stderr
     header, *rows, end = done.stdout.splitlines()
     assert header.split()[-3:] == ["numba", "tfc", "ratio"]

@@ -1,24 +1,16 @@
 """launch/benchmark_startup.py, of this checkout against itself. No time is asserted."""
 
-import os
-import subprocess
-import sys
+import functools
 from pathlib import Path
 
 import pytest
+from child_processes import run_launch
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
 
-def run(*args):
-    return subprocess.run(
-        [sys.executable, "launch/benchmark_startup.py", *args],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+run = functools.partial(run_launch, "benchmark_startup.py")
 
 
 @pytest.mark.slow

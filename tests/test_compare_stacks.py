@@ -1,24 +1,12 @@
 """launch/compare_stacks.py, of one stack against itself."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import functools
 
 import pytest
+from child_processes import run_launch
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-
-
-def run(*args):
-    return subprocess.run(
-        [sys.executable, "launch/compare_stacks.py", *map(str, args)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+run = functools.partial(run_launch, "compare_stacks.py")
 
 
 @pytest.mark.slow

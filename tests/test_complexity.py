@@ -1,19 +1,14 @@
 """Tests of the count of multiply-accumulates, and the budgets of the base model."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
+from child_processes import run_launch
 from jax import lax
 
 from diffcomp.profiling.complexity import count_macs
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def shape(*sides: int) -> jax.ShapeDtypeStruct:
@@ -79,9 +74,7 @@ def test_gradient_costs_two_more_products() -> None:
 
 def test_budgets_of_the_base_model() -> None:
     """12 million parameters; per pixel 35 kMAC to encode, 45 for the context, 45 a step."""
-    program = [sys.executable, "launch/describe.py", "--config=configs/base.py"]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    run = subprocess.run(program, cwd=ROOT, env=env, capture_output=True, text=True)
+    run = run_launch("describe.py", "--config=configs/base.py")
     assert run.returncode == 0, run.stderr
     printed = re.findall(r"^ *([\d.,]+) +(.+)$", run.stdout, re.MULTILINE)
     values = {name: float(number.replace(",", "")) for number, name in printed}
