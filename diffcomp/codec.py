@@ -29,13 +29,16 @@ log = logging.getLogger(__name__)
 
 
 class Codec:
-    """Compresses and decompresses with one exported model; see `load`."""
+    """Compresses and decompresses with one exported model; see `load`.
 
-    def __init__(self, model: ExportedModel):
+    networks: what computes the float part, if not the model's own networks.
+    """
+
+    def __init__(self, model: ExportedModel, networks: CodecNetworks | None = None):
         self._architecture = model.architecture
         self._fingerprint = model.coder.fingerprint
         self.model = model
-        self.networks = CodecNetworks(model)  # the float part
+        self.networks = networks or CodecNetworks(model)  # the float part
 
     @property
     def one_rate(self) -> bool:

@@ -4,10 +4,12 @@ Another machine may round otherwise. What must be exact is in `coding`.
 """
 
 import functools
+import math
 import threading
 
 import jax
 import numpy as np
+from jax import Array
 
 from diffcomp import codec_programs, refinement, tiled_programs
 from diffcomp.coding import range_coder
@@ -57,19 +59,29 @@ class CodecNetworks:
         The float part of coding: another machine may round otherwise.
         """
         height, width = image.shape[:2]
-        common, quality = (self.model.config, self.encode_params), _network_quality(code)
+        quality = _network_quality(code)
         with _networks:
             if self.in_tiles(height, width):
-                coder = self.model.coder
-                channels = len(coder.steps(code)), len(coder.z_tables)
-                y, z = tiled_programs.encode_latents(*common, image, quality, channels, progress)
+                y, z = self._encode_tiles(image, code, quality, progress)
             else:
-                padded = _pad(image, self.padded_side(height), self.padded_side(width))
-                latents = codec_programs.encode_latents(*common, padded, quality)
+                latents = self._encode_whole(_pad(image, *self.padded_size(height, width)), quality)
                 range_coder.implementation()  # is imported while JAX computes
                 y, z = map(np.asarray, latents)
         y = y[: positions(height, Y_STRIDE), : positions(width, Y_STRIDE)]
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
+
+    def _encode_whole(self, image: np.ndarray, quality: float) -> tuple[Array, Array]:
+        return codec_programs.encode_latents(
+            self.model.config, self.encode_params, image, quality
+        )
+
+    def _encode_tiles(
+        self, image: np.ndarray, code: int, quality: float, progress: Progress | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        coder = self.model.coder
+        channels = len(coder.steps(code)), len(coder.z_tables)
+        common = self.model.config, self.encode_params
+        return tiled_programs.encode_latents(*common, image, quality, channels, progress)
 
     def refine(
         self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int, effort: int
@@ -103,13 +115,29 @@ class CodecNetworks:
 
         `settings` have no None; see `DecodeSettings.filled`.
         """
-        common = self.model.config, self.decode_params
         with _networks:
             if self.in_tiles(*size):
-                return tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
-            sides = (self.padded_side(side) // Y_STRIDE for side in size)
-            x_hat = codec_programs.synthesize(*common, _pad(y_hat, *sides), quality, settings)
+                return self._synthesize_tiles(y_hat, size, quality, settings, progress)
+            sides = (side // Y_STRIDE for side in self.padded_size(*size))
+            x_hat = self._synthesize_whole(_pad(y_hat, *sides), quality, settings)
         return x_hat[: size[0], : size[1]]
+
+    def _synthesize_whole(
+        self, y_hat: np.ndarray, quality: float, settings: DecodeSettings
+    ) -> np.ndarray:
+        common = self.model.config, self.decode_params
+        return codec_programs.synthesize(*common, y_hat, quality, settings)
+
+    def _synthesize_tiles(
+        self,
+        y_hat: np.ndarray,
+        size: tuple[int, int],
+        quality: float,
+        settings: DecodeSettings,
+        progress: Progress | None,
+    ) -> np.ndarray:
+        common = self.model.config, self.decode_params
+        return tiled_programs.synthesize(*common, y_hat, size, quality, settings, progress)
 
     def estimate_bits(self, image: np.ndarray, code: int) -> float:
         """Bits that the float model expects of uint8 [H, W, 3], padded to multiples of 64."""
@@ -117,13 +145,13 @@ class CodecNetworks:
         quality = _network_quality(code)
         return codec_programs.estimate_bits(self.model.config, self.model.params, padded, quality)
 
-    def padded_side(self, side: int) -> int:
-        """The side that an image's is padded to: sizes that share both share compiled programs."""
-        return self._architecture.padded_side(side)
+    def padded_size(self, height: int, width: int) -> tuple[int, int]:
+        """What an image's sides are padded to: sizes that share both share compiled programs."""
+        return self._architecture.padded_side(height), self._architecture.padded_side(width)
 
     def in_tiles(self, height: int, width: int) -> bool:
         """Whether a picture is too large to be computed at once; ValueError if it is too large."""
-        whole = self.padded_side(height) * self.padded_side(width)
+        whole = math.prod(self.padded_size(height, width))
         if whole <= self._architecture.whole_pixels:
             return False
         if not self._architecture.in_tiles:

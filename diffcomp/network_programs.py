@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from diffcomp.architectures.registry import AnyModelConfig, architecture_of
-from diffcomp.coding.grid import Y_STRIDE
+from diffcomp.coding.grid import Y_STRIDE, Z_PER_Y
 from diffcomp.diffusion import noise, sampler
 from diffcomp.networks import staged_model
 from diffcomp.networks.precision import cast_params, layers_follow_params
@@ -69,6 +69,45 @@ def synthesize(
 
     grid = architecture_of(config).sample_grid(config, steps)
     return to_uint8(sampler.ddim(denoise_fn, x_T, grid, eta=eta, noise_fn=noise_fn)[0])
+
+
+def context(
+    config: AnyModelConfig, params: Params, y_hat: Array, quality: Array
+) -> tuple[Array, ...]:
+    """y_hat [H/16, W/16, C], sides multiples of 4, quality [] -> the maps that a step is given.
+
+    In float32, each [1, ...], in the order of the architecture's context.
+    """
+    maps = _bound(config, params).decode_context(y_hat[None], quality[None])
+    return tuple(jax.tree.leaves(maps))
+
+
+def denoise_step(
+    config: AnyModelConfig,
+    params: Params,
+    x_t: Array,
+    maps: tuple[Array, ...],
+    level: tuple[Array, Array, Array],
+    knobs: tuple[Array, Array, Array],
+    fresh: Array,
+) -> Array:
+    """x_t [H, W, 3] and the maps of `context` -> x_t of the next level, after the last x_0 itself.
+
+    level: t, alpha_bar and alpha_bar of the level that follows (1 after the last); knobs: quality,
+    realism and eta, each []. fresh: standard normal noise [H, W, 3], without effect at eta 0.
+    """
+    t, alpha_bar, alpha_bar_next = level
+    quality, realism, eta = knobs
+    form = jax.tree.structure(jax.eval_shape(lambda: _least_context(config, params)))
+    given = (t[None], alpha_bar[None], jax.tree.unflatten(form, maps))
+    x0 = _bound(config, params).denoise(x_t[None], *given, quality[None], realism[None])
+    return sampler.ddim_step(x_t[None], x0, alpha_bar, alpha_bar_next, eta, fresh[None])[0]
+
+
+def _least_context(config: AnyModelConfig, params: Params) -> Any:
+    """The context of 64 x 64 pixels, for its structure."""
+    y_hat = jnp.zeros((1, Z_PER_Y, Z_PER_Y, config.latent_channels))
+    return _bound(config, params).decode_context(y_hat, jnp.ones(1))
 
 
 def encode_stage(

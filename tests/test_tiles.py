@@ -1,6 +1,7 @@
 """Large pictures: what each stage sees, tiles against the whole picture, and what is refused."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -213,7 +214,7 @@ def test_noise_does_not_hang_on_the_picture_around(tiny, small_windows) -> None:
 
 def test_picture_one_pixel_high_and_as_wide_as_can_be(tiny) -> None:
     image = np.resize(picture(64, 512), (1, 65535, 3))
-    assert tiny.networks.padded_side(1) * tiny.networks.padded_side(65535) > BASE.whole_pixels
+    assert math.prod(tiny.networks.padded_size(1, 65535)) > BASE.whole_pixels
     decoded = tiny.decompress(tiny.compress(image, 8), realism=0)
     assert decoded.shape == image.shape
     # A row of 16x16 pixels that are all the same is nothing that the tiny model knows.

@@ -124,10 +124,7 @@ def _model_candidate(
         files=(loaded.model.name, coding, weights),
         read=loaded.decode_latents,
         draw=lambda latents: loaded.draw(*latents, settings),
-        program=lambda height, width: (
-            loaded.networks.padded_side(height),
-            loaded.networks.padded_side(width),
-        ),
+        program=loaded.networks.padded_size,
     )
 
 
