@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from diffcomp import compilation_cache, refinement
+from diffcomp import compilation_cache
 from diffcomp.codec_inputs import as_bytes, as_pixels
 from diffcomp.codec_networks import CodecNetworks
 from diffcomp.coding import bitstream
@@ -69,7 +69,7 @@ class Codec:
         image = as_pixels(image, max_pixels)
         height, width = image.shape[:2]
         code = self._quality_code(quality)
-        refinement.check_effort(effort, self.one_rate)
+        self.networks.check_effort(effort)
         y, z = self.networks.encode(image, code, progress)
         log.info("y and z are computed of %d x %d pixels", width, height)
         if effort:

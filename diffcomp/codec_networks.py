@@ -83,6 +83,10 @@ class CodecNetworks:
         common = self.model.config, self.encode_params
         return tiled_programs.encode_latents(*common, image, quality, channels, progress)
 
+    def check_effort(self, effort: int) -> None:
+        """Raises ValueError, ImportError for an effort that `refine` does not take."""
+        refinement.check_effort(effort, self._architecture.one_rate)
+
     def refine(
         self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int, effort: int
     ) -> np.ndarray:

@@ -72,7 +72,7 @@ def synthesize(
         result, output = ("x_next", x_t) if i < steps - 1 else ("x_hat", x_hat)
         stages = architecture.decode_stages(config, result)
         compute = _decoder(config, params, (i, *level), quality, settings)
-        told = functools.partial(_tell, progress, i, steps)
+        told = functools.partial(tell, progress, i, steps)
         compute_maps(stages, sources, {result: output}, padded, compute, told)
         sources["x_t"] = Source(x_t, 1)  # which the next step overwrites as it goes
     return x_hat
@@ -114,8 +114,8 @@ def _x_T(config: AnyModelConfig, settings: DecodeSettings) -> Map:
     return Drawn(draw)
 
 
-def _tell(progress: Progress | None, step: int, steps: int, done: int, total: int) -> None:
-    """Of the tiles of all steps."""
+def tell(progress: Progress | None, step: int, steps: int, done: int, total: int) -> None:
+    """Tells of the tiles of all steps, of which each has as many."""
     if progress is not None:
         progress(step * total + done, steps * total)
 

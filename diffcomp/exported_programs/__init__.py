@@ -8,6 +8,7 @@ Where to read:
     which JAX is promised to read them         jax_window.py
     the programs, found again and called       program_set.py
     the float part of coding with them         networks.py
+    from y_hat to the picture                  sampling.py
     pictures larger than a program takes       tiles.py
     their results beside the networks' own     comparison.py
 """

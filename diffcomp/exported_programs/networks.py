@@ -1,23 +1,15 @@
 """What a codec computes in floats, by exported programs in place of the networks' own code."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from diffcomp.codec_networks import CodecNetworks
-from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.decode_settings import DecodeSettings
-from diffcomp.diffusion import noise
-from diffcomp.diffusion.sampler import next_levels
 from diffcomp.export.exported_model import ExportedModel
+from diffcomp.exported_programs import tiles
 from diffcomp.exported_programs.program_set import ProgramSet
-from diffcomp.pixels import to_uint8
+from diffcomp.exported_programs.sampling import Sampling
 from diffcomp.tiling import Progress
-
-Level = tuple[np.float32, np.float32, np.float32]  # t, alpha_bar and the next alpha_bar
 
 
 class ProgramNetworks(CodecNetworks):
@@ -32,85 +24,66 @@ class ProgramNetworks(CodecNetworks):
         self.programs = programs
 
     def padded_size(self, height: int, width: int) -> tuple[int, int]:
+        """As that of `CodecNetworks`; ValueError for a picture larger than the largest tile."""
         if self.programs.any_size:
             return super().padded_size(height, width)
-        fitting = [tile for tile in self.programs.manifest.tiles if tile >= max(height, width)]
-        if not fitting:
+        known = self.programs.manifest.tiles
+        side = min((tile for tile in known if tile >= max(height, width)), default=None)
+        if side is None:
             raise ValueError(
                 f"the image is too large for the programs of model {self.model.name!r}: it is"
-                f" {width} x {height}, and the largest tile {self._largest} x {self._largest}."
+                f" {width} x {height}, and the largest tile {max(known)} x {max(known)}."
             )
-        return min(fitting), min(fitting)
+        return side, side
 
     def in_tiles(self, height: int, width: int) -> bool:
+        """As that of `CodecNetworks`; raises as `padded_size` too."""
         if self.programs.any_size:
             return super().in_tiles(height, width)
-        self.padded_size(height, width)  # raises if it does not fit
+        self.padded_size(height, width)
         return False
 
-    @property
-    def _largest(self) -> int:
-        return max(self.programs.manifest.tiles)
+    def sampling(self, quality: float, settings: DecodeSettings) -> Sampling:
+        """How a file of this quality is decoded; raises as `Sampling`."""
+        return Sampling(self.model, self.programs, self.decode_params, quality, settings)
+
+    def check_effort(self, effort: int) -> None:
+        """Raises ValueError: latents are fitted by gradients, which the programs do not have."""
+        super().check_effort(effort)
+        if effort:
+            raise ValueError(f"effort is {effort!r}; exported programs take effort 0 only.")
+
+    def estimate_bits(self, image: np.ndarray, code: int) -> float:
+        """Raises ValueError: there is no program of the float entropy model."""
+        raise ValueError("exported programs do not estimate bits; compress and count them.")
 
     def _encode_whole(self, image: np.ndarray, quality: float) -> tuple[Array, Array]:
         size = image.shape[:2]
         return self.programs.run("encode", size, self.encode_params, image, np.float32(quality))
 
+    def _encode_tiles(
+        self, image: np.ndarray, code: int, quality: float, progress: Progress | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        coder, model = self.model.coder, self.model
+        channels = len(coder.steps(code)), len(coder.z_tables)
+
+        def run(window: np.ndarray) -> tuple[Array, Array]:
+            return self._encode_whole(window, quality)
+
+        described = model.architecture, model.config
+        return tiles.encode(*described, image, channels, run, progress)
+
     def _synthesize_whole(
         self, y_hat: np.ndarray, quality: float, settings: DecodeSettings
     ) -> np.ndarray:
-        height, width = (Y_STRIDE * side for side in y_hat.shape[:2])
-        maps = self.context(y_hat, quality)
-        origin = jnp.zeros(2, jnp.int32)
-        x_t: Any = np.zeros((height, width, 3), np.float32)
-        if settings.gamma:
-            drawn = noise.starting_noise(np.uint32(settings.seed), origin, height, width)[0]
-            x_t = np.float32(settings.gamma) * drawn
-        for i, level in enumerate(self.levels(settings)):
-            fresh: Any = np.zeros((height, width, 3), np.float32)
-            if settings.eta:
-                seed, step = np.uint32(settings.seed), np.int32(i)
-                fresh = noise.fresh_noise(seed, step, origin, height, width)[0]
-            x_t = self.denoise_step(x_t, maps, level, quality, settings, fresh)
-        return np.array(to_uint8(x_t))  # a copy: JAX's own array cannot be written to
+        return self.sampling(quality, settings).whole(y_hat)
 
-    def context(self, y_hat: np.ndarray, quality: float) -> tuple[Array, ...]:
-        """y_hat [H/16, W/16, C], of a size that there are programs for -> maps, each [1, ...]."""
-        height, width = (Y_STRIDE * side for side in y_hat.shape[:2])
-        args = self.decode_params, y_hat, np.float32(quality)
-        return self.programs.run("context", (height, width), *args)
-
-    def denoise_step(
+    def _synthesize_tiles(
         self,
-        x_t: Any,
-        maps: tuple[Array, ...],
-        level: Level,
+        y_hat: np.ndarray,
+        size: tuple[int, int],
         quality: float,
         settings: DecodeSettings,
-        fresh: Any,
-    ) -> Array:
-        """x_t [H, W, 3], the maps of `context` and fresh noise [H, W, 3] -> the next x_t."""
-        knobs = tuple(map(np.float32, (quality, settings.realism, settings.eta)))
-        args = self.decode_params, x_t, tuple(maps), level, knobs, fresh
-        return self.programs.run("denoise_step", x_t.shape[:2], *args)
-
-    def levels(self, settings: DecodeSettings) -> Iterator[Level]:
-        """The noise levels that a decode visits. Raises ValueError for bfloat16."""
-        if settings.compute_dtype != "float32":
-            raise ValueError(
-                f"compute_dtype is {settings.compute_dtype!r}; exported programs compute in float32"
-                " only."
-            )
-        grid = self.model.architecture.sample_grid(self.model.config, settings.steps)
-        values = map(np.asarray, (grid.t, grid.alpha_bar, next_levels(grid)))
-        return zip(*values, strict=True)
-
-    def refine(
-        self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int, effort: int
+        progress: Progress | None,
     ) -> np.ndarray:
-        """Raises ValueError: latents are fitted by gradients, which the programs do not have."""
-        raise ValueError(f"effort is {effort}; exported programs take effort 0 only.")
-
-    def estimate_bits(self, image: np.ndarray, code: int) -> float:
-        """Raises ValueError: there is no program of the float entropy model."""
-        raise ValueError("exported programs do not estimate bits; compress and count them.")
+        return self.sampling(quality, settings).in_tiles(y_hat, size, progress)

@@ -23,7 +23,7 @@ class ProgramSet:
     def __init__(self, folder: Path, manifest: Manifest, tiles_only: bool = False):
         self.manifest = manifest
         self.any_size = manifest.any_size and not tiles_only
-        self._folder = folder
+        self.folder = folder
         self._data = {
             (function, size): manifest.read_program(folder, function, size)
             for function in FUNCTIONS
@@ -58,7 +58,7 @@ class ProgramSet:
             exported = export.deserialize(bytearray(self._data[function, tile]))
         except Exception as error:  # flatbuffers and MLIR raise whatever their readers meet
             raise ModelError(
-                f"{self._folder}: the program {function} of tile {tile or 'any'} cannot be read by"
+                f"{self.folder}: the program {function} of tile {tile or 'any'} cannot be read by"
                 f" JAX {jax.__version__}: {error}"
             ) from error
         log.info("exported program %s, tile %s, is read", function, tile or "any")
