@@ -71,9 +71,7 @@ class CodecNetworks:
         return y, z[: positions(height, Z_STRIDE), : positions(width, Z_STRIDE)]
 
     def _encode_whole(self, image: np.ndarray, quality: float) -> tuple[Array, Array]:
-        return codec_programs.encode_latents(
-            self.model.config, self.encode_params, image, quality
-        )
+        return codec_programs.encode_latents(self.model.config, self.encode_params, image, quality)
 
     def _encode_tiles(
         self, image: np.ndarray, code: int, quality: float, progress: Progress | None

@@ -5,7 +5,7 @@
     python launch/export.py FOLDER --programs [--overwrite]
 
 Of a training run it takes the weight average of the newest checkpoint, or of the one with the best
-validation score; OUT is a folder that `diffcomp.load` reads. MODEL is a shipped model's name, or the
+validation score; OUT is a folder that `diffcomp.load` reads. MODEL is a shipped model's name or the
 folder of an exported one, of which OUT becomes a copy; FOLDER gets programs beside its parameters.
 docs/exported_programs.md says what the programs are good for, and for how long.
 """

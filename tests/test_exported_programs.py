@@ -1,4 +1,4 @@
-"""Exported programs of the tiny model: its bits and pictures without its code, and what is refused."""
+"""Exported programs of the tiny model: its bits and pictures without its code, and refusals."""
 
 import dataclasses
 import hashlib
@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 import zlib
 from pathlib import Path
 
@@ -13,20 +14,22 @@ import jax
 import jaxlib
 import numpy as np
 import pytest
+import scipy.ndimage
 import tiny_model
 from child_processes import ROOT, run_launch
 from jax import export
 
 from diffcomp.architectures.base import BaseArchitecture
 from diffcomp.codec import Codec
+from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.export import exported_model
 from diffcomp.export.published_import import import_cdc
 from diffcomp.export.shipped_models import ModelError
 from diffcomp.exported_programs import comparison, loading, manifest, program_set, tiles, writing
 from diffcomp.exported_programs.networks import ProgramNetworks
-from diffcomp.exported_programs.program_set import ProgramSet
+from diffcomp.tiling import Source
 
-TILES = (64, 128)
+TILES = (64,)
 NOISY = dict(gamma=0.5, eta=0.5, steps=2, seed=3, realism=0.25)
 
 
@@ -34,7 +37,7 @@ NOISY = dict(gamma=0.5, eta=0.5, steps=2, seed=3, realism=0.25)
 def exported(tmp_path_factory) -> Path:
     """The tiny model with programs beside its parameters."""
     folder = tmp_path_factory.mktemp("exported") / "tiny"
-    shutil.copytree(tiny_model.MODEL, folder)
+    exported_model.save(tiny_model.codec().model, folder)
     writing.write(tiny_model.codec().model, folder, TILES)
     return folder
 
@@ -62,8 +65,9 @@ def assert_close(a: np.ndarray, b: np.ndarray) -> None:
     assert a.std() > 5
 
 
-def test_bits_and_pictures_are_those_of_the_networks(codec) -> None:
-    image, source = tiny_model.image(), tiny_model.codec()
+@pytest.mark.parametrize("size", [(75, 101), (50, 60)], ids=["any size", "tile"])
+def test_bits_and_pictures_are_those_of_the_networks(codec, size) -> None:
+    image, source = tiny_model.image()[: size[0], : size[1]], tiny_model.codec()
     data = codec.compress(image, tiny_model.QUALITY)
     assert data == source.compress(image, tiny_model.QUALITY)
     assert_close(codec.decompress(data), source.decompress(data))
@@ -79,18 +83,23 @@ def test_a_golden_file_is_read(codec) -> None:
 
 def test_tiles_alone_code_what_fits_into_one(exported) -> None:
     codec, source = loading.load(exported, tiles_only=True), tiny_model.codec()
-    small = tiny_model.image()[:50, :60]
-    assert codec.compress(small) == source.compress(small)  # both compute 64 x 64 pixels
-    image = tiny_model.image()  # here 128 x 128, there 128 x 128 too
-    data = codec.compress(image)
-    assert_close(codec.decompress(data), source.decompress(data))
-    assert codec.networks.padded_size(*image.shape[:2]) == (128, 128)
-    with pytest.raises(ValueError, match="too large .* it is 129 x 20, and the largest tile 128 x"):
-        codec.compress(np.zeros((20, 129, 3), np.uint8))
-    with pytest.raises(ValueError, match="too large .* it is 20 x 129"):
-        codec.decompress(source.compress(np.zeros((129, 20, 3), np.uint8)))
+    narrow = tiny_model.image()[:64, :20]
+    assert codec.compress(narrow) == source.compress(narrow)  # both compute 64 x 64 pixels
+    with pytest.raises(ValueError, match="too large .* it is 65 x 20, and the largest tile 64 x"):
+        codec.compress(np.zeros((20, 65, 3), np.uint8))
+    with pytest.raises(BitstreamError, match="too large .* it is 101 x 75, and the largest tile"):
+        codec.decompress(tiny_model.FILE.read_bytes())
 
 
+def test_the_least_tile_that_fits_is_taken(codec) -> None:
+    found = dataclasses.replace(codec.networks.programs.manifest, tiles=(512, 64, 128))
+    programs = types.SimpleNamespace(any_size=False, manifest=found)
+    networks = ProgramNetworks(codec.model, programs)
+    sizes = [networks.padded_size(*size) for size in ((1, 64), (65, 2), (128, 128), (3, 129))]
+    assert sizes == [(64, 64), (128, 128), (128, 128), (512, 512)]
+
+
+@pytest.mark.slow
 def test_large_pictures_are_computed_in_windows(codec, monkeypatch) -> None:
     image = comparison.picture_of(600, 70)
     data, seen = codec.compress(image), []
@@ -100,6 +109,52 @@ def test_large_pictures_are_computed_in_windows(codec, monkeypatch) -> None:
     assert codec.compress(image, progress=lambda *done: seen.append(done)) == data
     assert seen[-1] == (len(seen), len(seen)) and len(seen) > 1
     assert_close(codec.decompress(data, **NOISY), whole)
+
+
+def blurred(x: np.ndarray, sight: int) -> np.ndarray:
+    """Means over squares that reach `sight` positions far; what is outside is 0."""
+    for axis in (0, 1):
+        x = scipy.ndimage.uniform_filter1d(x, 2 * sight + 1, axis, mode="constant")
+    return x
+
+
+def test_windows_see_as_far_as_the_stages_say(codec, monkeypatch) -> None:
+    """With filters in place of the networks: windows and whole are the same, seams included."""
+    monkeypatch.setattr(tiles, "SIDE", 576)
+    rng, size = np.random.default_rng(0), (1100, 700)
+    described = codec.model.architecture, codec.model.config
+    image = rng.integers(0, 256, (*size, 3), np.uint8)
+    at = [stage.sight for stage in described[0].encode_stages(described[1])]
+
+    def encode(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = blurred(x.astype(float), sum(at[:-1]) - 16)
+        return mean[::16, ::16], blurred(mean, at[-1] - 64 + 16)[::64, ::64, :2]
+
+    padded = np.pad(image, ((0, 52), (0, 4), (0, 0)), mode="edge")
+    calls = []
+    found = tiles.encode(*described, image, (3, 2), encode, lambda *done: calls.append(done))
+    assert len(calls) > 4
+    for a, b in zip(found, encode(padded), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+    y_hat = rng.normal(size=(72, 44, 2)).astype(np.float32)
+    x_t = rng.normal(size=(72 * 16, 44 * 16, 3)).astype(np.float32)
+
+    def context(y_hat: np.ndarray) -> tuple[np.ndarray, ...]:
+        wide = blurred(np.repeat(np.repeat(y_hat, 16, 0), 16, 1), 16)
+        return tuple(wide[None, ::stride, ::stride] for stride in (4, 8, 16, 1))
+
+    def step(x: np.ndarray, maps: tuple[np.ndarray, ...], origin: tuple[int, int]) -> np.ndarray:
+        assert [m.shape[1] * s for m, s in zip(maps, (4, 8, 16, 1), strict=True)] == [len(x)] * 4
+        pairs = zip(maps, (4, 8, 16, 1), strict=True)
+        added = sum(np.repeat(np.repeat(m[0], s, 0), s, 1) for m, s in pairs)
+        return (
+            blurred(x, 8) + added[..., :1] + np.arange(origin[0], origin[0] + len(x))[:, None, None]
+        )
+
+    run = y_hat, Source(x_t, 1), x_t.shape[:2], context, step
+    whole = step(x_t, context(y_hat), (0, 0))
+    np.testing.assert_allclose(tiles.denoise(*described, *run), whole, rtol=1e-4, atol=1e-4)
 
 
 def test_what_programs_cannot_do_is_said(codec) -> None:
@@ -132,7 +187,7 @@ def test_neither_flax_nor_a_network_is_loaded(exported, tmp_path) -> None:
     data = tiny_model.codec().compress(tiny_model.image())
     assert result == f"{zlib.crc32(data)} (75, 101, 3)"
     names = set(loaded.split()) - {"flax"}  # None, set above
-    rooms = ("networks", "published", "objectives", "distances", "training")
+    rooms = ("networks", "published", "objectives", "training", "evaluation", "profiling")
     # How large a model is, which parameters its parts have, and how far they see.
     plain = {"config", "parts", "stages", "schedule"}
     for name in names:
@@ -148,7 +203,7 @@ def test_the_manifest_says_what_there_is(exported) -> None:
     assert (found.tiles, found.any_size, found.any_size_fault) == (TILES, True, "")
     assert (found.jax, found.jaxlib) == (jax.__version__, jaxlib.__version__)
     assert found.fingerprint == f"{tiny_model.codec().model.coder.fingerprint:08x}"
-    assert len(found.programs) == 9
+    assert len(found.programs) == 6
     for entry in found.programs:
         data = (exported / "programs" / entry.name).read_bytes()
         assert (entry.bytes, entry.sha256) == (len(data), hashlib.sha256(data).hexdigest())
@@ -207,6 +262,7 @@ def test_programs_are_replaced_only_if_asked_for(folder, monkeypatch) -> None:
         writing.write(model, folder / "programs")
 
 
+@pytest.mark.slow
 def test_a_published_model_is_exported_too(tmp_path) -> None:
     model = import_cdc(tiny_model.GOLDEN / "cdc" / "xparam_tiny.pt")
     exported_model.save(model, tmp_path / "cdc")
@@ -255,8 +311,8 @@ DAMAGE = {
         "denoise_step_any.stablehlo has another SHA-256 than manifest.json says",
     ),
     "swapped programs": (
-        lambda p: shutil.copy(p / "encode_64.stablehlo", p / "encode_128.stablehlo"),
-        "encode_128.stablehlo has ",
+        lambda p: shutil.copy(p / "encode_64.stablehlo", p / "context_64.stablehlo"),
+        "context_64.stablehlo has ",
     ),
 }
 
@@ -298,7 +354,7 @@ OTHERS = {
         "exported with jaxlib 0.4.30 and are promised .* 2024-05-28 to 2024-12-18; this is jaxlib",
     ),
     "no day": ({"readable_until": "soon"}, "not a readable manifest: Invalid isoformat"),
-    "unlisted tile": ({"tiles": [64]}, "must list context_64"),
+    "unlisted tile": ({"tiles": [64, 128]}, "must list context_128"),
     "odd tile": ({"any_size": 3}, "any_size is 3; it must be of type bool"),
     "unknown key": ({"extra": 1}, "manifest.extra is unknown"),
 }
@@ -339,25 +395,17 @@ def test_what_only_looks_like_a_program_is_named(folder) -> None:
         codec.compress(np.zeros((64, 64, 3), np.uint8))
 
 
-def one_tile(codec: Codec) -> Codec:
-    """The same with the programs of one tile only."""
-    found = codec.networks.programs.manifest
-    few = tuple(program for program in found.programs if program.tile == 64)
-    found = dataclasses.replace(found, tiles=(64,), any_size=False, programs=few)
-    programs = ProgramSet(codec.networks.programs.folder, found)
-    return Codec(codec.model, ProgramNetworks(codec.model, programs))
-
-
-def test_stages_are_compared_and_a_foreign_decoder_is_found(codec) -> None:
+def test_stages_are_compared_and_a_foreign_decoder_is_found(exported) -> None:
+    codec = loading.load(exported, tiles_only=True)
     source = tiny_model.codec().model
-    rows = list(comparison.compare(one_tile(codec), source))
+    rows = list(comparison.compare(codec, source))
     assert all(row.within for row in rows), comparison.table(rows)
     assert [row.stage for row in rows][:3] == ["y", "z", "bits"]
     assert {"context 3", "denoise step", "picture"} <= {row.stage for row in rows}
     path = "score_network/head/bias"
     other = dataclasses.replace(source, weights=source.weights | {path: source.weights[path] + 1})
     assert other.coder.fingerprint == source.coder.fingerprint
-    rows = list(comparison.compare(one_tile(codec), other))
+    rows = list(comparison.compare(codec, other))
     assert [row.stage for row in rows if not row.within] == ["denoise step", "picture"]
     assert "beyond the bound" in comparison.table(rows)
 

@@ -1,4 +1,4 @@
-"""StableHLO programs of a model's networks, kept beside its parameters: see docs/exported_programs.md.
+"""A model's networks as StableHLO programs beside its parameters: docs/exported_programs.md.
 
 Where to read:
 

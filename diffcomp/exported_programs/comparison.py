@@ -67,8 +67,10 @@ def _compare_size(
     wanted = _network(source, "encode")(source.encode_params, image, quality)
     for name, pair in zip("yz", zip(found, wanted, strict=True), strict=True):
         yield row(name, *pair)
-    streams = [model.coder.encode(*map(np.asarray, latents), code)
-               for model, latents in ((networks.model, found), (source.model, wanted))]
+    streams = [
+        model.coder.encode(*map(np.asarray, latents), code)
+        for model, latents in ((networks.model, found), (source.model, wanted))
+    ]
     yield StageError(f"{size[1]}x{size[0]}", "bits", _different_bytes(*streams), 255, 0)
 
     y_hat = source.model.coder.decode(streams[1], wanted[0].shape[:2], code)
@@ -78,7 +80,14 @@ def _compare_size(
         yield row(f"context {number}", *pair)
     x_t = np.asarray(sampling.starting_noise((0, 0), size))
     knobs = quality, np.float32(SETTINGS.realism), np.float32(SETTINGS.eta)
-    step = source.decode_params, x_t, maps, sampling.levels[0], knobs, sampling.fresh_noise(0, (0, 0), size)
+    step = (
+        source.decode_params,
+        x_t,
+        maps,
+        sampling.levels[0],
+        knobs,
+        sampling.fresh_noise(0, (0, 0), size),
+    )
     yield row("denoise step", sampling.step(0, x_t, maps), _network(source, "denoise_step")(*step))
     picture = codec_programs.synthesize(
         source.model.config, source.decode_params, y_hat, DEFAULT_QUALITY, SETTINGS

@@ -112,6 +112,5 @@ class _PackedMaps:
         ends = np.cumsum([channels for _, channels in self._forms])[:-1]
         parts = np.split(packed[None], ends, axis=-1)
         return tuple(
-            depth_to_space(part, block)
-            for part, (block, _) in zip(parts, self._forms, strict=True)
+            depth_to_space(part, block) for part, (block, _) in zip(parts, self._forms, strict=True)
         )
