@@ -30,6 +30,7 @@ import from which:
     objectives/    what training minimises
     architectures/ all that the rest must know of a family of networks
     export/        a trained model as files
+    exported_programs/  its networks as StableHLO programs, which run without their code
     data/          training images
     training/      the loop, the sharded step, checkpoints, validation
     profiling/     where time goes

@@ -47,7 +47,7 @@ def compare(codec: Codec, source: ExportedModel) -> Iterator[StageError]:
     """Each stage at each size that `codec`, of `loading.load`, has programs for.
 
     The stages get the same inputs: the networks' own results of the stage before. "bits" is the
-    number of bytes of z and y that differ.
+    number of bytes of z and y that differ, of so many.
     """
     networks = codec.networks
     assert isinstance(networks, ProgramNetworks)
@@ -71,7 +71,8 @@ def _compare_size(
         model.coder.encode(*map(np.asarray, latents), code)
         for model, latents in ((networks.model, found), (source.model, wanted))
     ]
-    yield StageError(f"{size[1]}x{size[0]}", "bits", _different_bytes(*streams), 255, 0)
+    count = len(streams[1].z_stream) + len(streams[1].y_stream)
+    yield StageError(f"{size[1]}x{size[0]}", "bits", _different_bytes(*streams), count, 0)
 
     y_hat = source.model.coder.decode(streams[1], wanted[0].shape[:2], code)
     sampling = networks.sampling(quality, SETTINGS)
