@@ -1,4 +1,8 @@
-"""What the page's buttons do: files of a visitor in, a job, files of a visitor out."""
+"""What the page's buttons do: files of a visitor in, a job, files of a visitor out.
+
+An upload is the path at which Gradio has put the bytes, under the visitor's own name for them. No
+event opens it as a picture before its limits are known.
+"""
 
 import dataclasses
 import logging
@@ -31,17 +35,10 @@ NOTHING = "Drop a file first."
 
 
 @dataclasses.dataclass(frozen=True)
-class Upload:
-    """A file as it came, not opened yet."""
-
-    path: Path
-    name: str  # at the visitor's; says nothing about what is in it
-
-
-@dataclasses.dataclass(frozen=True)
 class Shown:
     """The picture that the page shows: what the AVIF beside it is made of."""
 
+    upload: Path
     original: Path
     limit: int  # bytes
 
@@ -53,15 +50,15 @@ class Events:
         self.codec, self.settings, self.visitors = codec, settings, visitors
         self.pace = Pace()
 
-    def keep_upload(self, upload: Upload | None, request: gr.Request) -> None:
+    def keep_upload(self, upload: str | None, request: gr.Request) -> None:
         """A file has been dropped, or taken away: those before it are removed."""
         self.visitors.drop_uploads(_visitor(request))
         if upload is not None:
-            self.visitors.keep_upload(_visitor(request), upload.path)
+            self.visitors.keep_upload(_visitor(request), Path(upload))
 
     def compress(
         self,
-        upload: Upload | None,
+        upload: str | None,
         by_size: bool,
         quality: float,
         kilobytes: float,
@@ -69,16 +66,22 @@ class Events:
         steps: int,
         gamma: float,
         seed: int,
+        shown: Shown | None,
+        points: list[Point],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
-        """An upload -> both pictures, figures, files, what the page shows, points, plot."""
+        """An upload -> both pictures, figures, files, what the page shows, points, plot.
+
+        `shown` and `points` are of the page as it is: those of the same picture stay.
+        """
         try:
             if upload is None:
                 raise ValueError(NOTHING)
             rate = self._rate(by_size, quality, kilobytes)
             decode = self._decode_settings(realism, steps, gamma, seed)
-            return self._compress(upload, rate, decode, _visitor(request), progress)
+            known = points if shown and shown.upload == Path(upload) else []
+            return self._compress(Path(upload), rate, decode, known, _visitor(request), progress)
         except Cancelled:
             return _without_picture(STOPPED)
         except REFUSALS as error:
@@ -86,9 +89,10 @@ class Events:
 
     def _compress(
         self,
-        upload: Upload,
+        upload: Path,
         rate: jobs.Rate,
         decode: DecodeSettings,
+        known: list[Point],
         visitor: str,
         progress: gr.Progress,
     ) -> list[Any]:
@@ -104,7 +108,7 @@ class Events:
         file = folder / f"{name}.dfc"
         file.write_bytes(coded.data)
         model = self.codec.model.name
-        points = figures.with_point((), model, coded.bpp, coded.psnr)
+        points = figures.with_point(known, model, coded.bpp, coded.psnr)
         return [
             (str(original), str(decoded)),
             None,
@@ -112,7 +116,7 @@ class Events:
             "",
             gr.DownloadButton(value=str(file), interactive=True),
             gr.DownloadButton(value=str(decoded), interactive=True),
-            Shown(original, len(coded.data)),
+            Shown(upload, original, len(coded.data)),
             points,
             _plotted(points),
         ]
@@ -147,7 +151,7 @@ class Events:
 
     def decode(
         self,
-        upload: Upload | None,
+        upload: str | None,
         realism: float,
         steps: int,
         gamma: float,
@@ -160,14 +164,14 @@ class Events:
             if upload is None:
                 raise ValueError(NOTHING)
             decode = self._decode_settings(realism, steps, gamma, seed)
-            return self._decode(upload, decode, _visitor(request), progress)
+            return self._decode(Path(upload), decode, _visitor(request), progress)
         except Cancelled:
             return [None, STOPPED, _no_file()]
         except REFUSALS as error:
             return [None, figures.refusal(_reason(error)), _no_file()]
 
     def _decode(
-        self, upload: Upload, decode: DecodeSettings, visitor: str, progress: gr.Progress
+        self, upload: Path, decode: DecodeSettings, visitor: str, progress: gr.Progress
     ) -> list[Any]:
         data = self._bytes(upload)
         info = file_info(data, self.settings.max_pixels)
@@ -204,10 +208,10 @@ class Events:
         known = None if self.codec.one_rate else realism
         return DecodeSettings(steps=steps, gamma=gamma, realism=known, seed=seed).checked()
 
-    def _bytes(self, upload: Upload) -> bytes:
-        if not upload.path.is_file():
+    def _bytes(self, upload: Path) -> bytes:
+        if not upload.is_file():
             raise ValueError("the file is not here any more; drop it again.")
-        return read_bytes(upload.path, self.settings.max_bytes)
+        return read_bytes(upload, self.settings.max_bytes)
 
     def _progress(
         self, visitor: str, pixels: int, stages: dict[str, float], progress: gr.Progress
@@ -227,9 +231,9 @@ def _reason(error: BaseException) -> str:
     return "not enough memory for this picture" if isinstance(error, MemoryError) else str(error)
 
 
-def _stem(upload: Upload) -> str:
+def _stem(upload: Path) -> str:
     """What files made of an upload are called: letters, digits and a few signs of its name."""
-    kept = "".join(c for c in Path(upload.name).stem if c.isalnum() or c in " -_.")
+    kept = "".join(c for c in upload.stem if c.isalnum() or c in " -_.")
     return kept.strip(" .")[:80] or "picture"
 
 

@@ -1,13 +1,11 @@
 """The page: what stands where, and which event is whose."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
-from gradio.data_classes import FileData
 
 from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
-from diffcomp.web.events import Events, Upload
+from diffcomp.web.events import Events
 from diffcomp.web.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -26,15 +24,6 @@ CSS = """
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
 footer { display: none !important; }
 """
-
-
-class UploadedFile(gr.File):
-    """A file that the server has not opened: `gr.File` would leave an empty one for each job."""
-
-    def preprocess(self, payload: FileData | None) -> Upload | None:
-        if payload is None:
-            return None
-        return Upload(Path(payload.path), payload.orig_name or Path(payload.path).name)
 
 
 def theme() -> gr.themes.Base:
@@ -69,12 +58,12 @@ def _introduction(codec: "Codec", settings: ServeSettings) -> str:
 def _compress_tab(events: Events) -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
-            upload = UploadedFile(label="A picture", elem_id="picture", height=120)
-            by_size, quality, kilobytes = _rate_sliders(events.codec)
-            knobs = _decoding_sliders(events.codec)
+            upload = gr.File(label="A picture", elem_id="picture", height=120)
             with gr.Row():
                 run = gr.Button("Compress", variant="primary", elem_id="compress", min_width=100)
                 stop = gr.Button("Cancel", elem_id="cancel", min_width=100)
+            by_size, quality, kilobytes = _rate_sliders(events.codec)
+            knobs = _decoding_sliders(events.codec)
         with gr.Column(scale=3, min_width=280):
             with gr.Row():
                 coded = _comparison("original | decoded", "coded")
@@ -87,10 +76,10 @@ def _compress_tab(events: Events) -> None:
                 picture = _download("Download decoded .png", "png")
             plot = gr.ScatterPlot(
                 x="bpp", y="psnr", color="codec", x_title="bits per pixel", y_title="PSNR (dB)",
-                label="Rate and distortion", height=220, elem_id="plot",
+                label="Rate and distortion", height=260, elem_id="plot",
             )  # fmt: skip
     shown, points = gr.State(None), gr.State([])
-    inputs = [upload, by_size, quality, kilobytes, *knobs]
+    inputs = [upload, by_size, quality, kilobytes, *knobs, shown, points]
     outputs = [coded, other, lines, avif_lines, file, picture, shown, points, plot]
     jobs = []
     for started in (_kept(events, upload), run.click):
@@ -117,11 +106,11 @@ def _compress_tab(events: Events) -> None:
 def _decode_tab(events: Events) -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
-            upload = UploadedFile(label="A .dfc file", elem_id="dfc_file", height=120)
-            knobs = _decoding_sliders(events.codec)
+            upload = gr.File(label="A .dfc file", elem_id="dfc_file", height=120)
             with gr.Row():
                 run = gr.Button("Decode", variant="primary", elem_id="decode", min_width=100)
                 stop = gr.Button("Cancel", min_width=100)
+            knobs = _decoding_sliders(events.codec)
         with gr.Column(scale=3, min_width=280):
             picture = gr.Image(
                 label="decoded", format="png", interactive=False, elem_id="decoded", buttons=[]
@@ -187,7 +176,7 @@ def _download(label: str, name: str) -> gr.DownloadButton:
     return gr.DownloadButton(label, interactive=False, elem_id=name, min_width=120)
 
 
-def _kept(events: Events, upload: UploadedFile):  # noqa: ANN202
+def _kept(events: Events, upload: gr.File):  # noqa: ANN202
     """What happens once a dropped file is known to be the visitor's."""
     upload.clear(events.keep_upload, upload, queue=False, api_visibility="private")
     return upload.upload(events.keep_upload, upload, queue=False, api_visibility="private").then

@@ -59,10 +59,8 @@ def serve(settings: ServeSettings, say: Callable[[str], None]) -> None:
         if not _is_loopback(settings.host):
             say(f"everyone who reaches {settings.host} can use this page: it asks for no password")
         say(f"the page is at http://{_in_address(settings.host)}:{listener.getsockname()[1]}/")
-        try:
+        with visitors.swept():
             _run(events, listener)
-        finally:
-            visitors.cancel_all()
 
 
 def _run(events: "Events", listener: socket.socket) -> None:

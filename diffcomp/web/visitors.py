@@ -5,7 +5,12 @@ import logging
 import shutil
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+# Seconds: what has lain in the folder itself for so long belongs to no upload that still comes in.
+STRAY = 60
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +75,31 @@ class Visitors:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
         log.info("a visitor has left; their files are removed")
+
+    def sweep(self) -> None:
+        """Removes what Gradio leaves in the folder itself: uploads cut off, or over the limit."""
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                if path.is_file() and time.time() - path.stat().st_mtime > STRAY:
+                    path.unlink()
+
+    @contextlib.contextmanager
+    def swept(self) -> Iterator[None]:
+        """A block beside which `sweep` runs every STRAY seconds; at its end all jobs are stopped."""
+        ended = threading.Event()
+
+        def sweep_on() -> None:
+            while not ended.wait(STRAY):
+                self.sweep()
+
+        thread = threading.Thread(target=sweep_on, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self.cancel_all()
 
     def cancel_all(self) -> None:
         """Stops every job: the server ends."""
