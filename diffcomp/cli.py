@@ -1,4 +1,4 @@
-"""The command `diffcomp`: compress, decompress, info, import-cdc, evaluate.
+"""The command `diffcomp`: compress, decompress, info, import-cdc, evaluate, serve.
 
 Errors are one line and exit code 1. What a sub-command takes and does stands in `commands/`.
 """
@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from diffcomp import __version__
-from diffcomp.commands import compress, decompress, import_cdc, info
+from diffcomp.commands import compress, decompress, import_cdc, info, serve
 from diffcomp.commands.terminal import FAILURES, print_error
 from diffcomp.evaluation import command as evaluate
 
-COMMANDS = (compress, decompress, info, import_cdc, evaluate)
+COMMANDS = (compress, decompress, info, import_cdc, evaluate, serve)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

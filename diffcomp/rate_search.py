@@ -6,6 +6,7 @@ each for monotone, and what it returns has been measured.
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from diffcomp.codec_inputs import as_pixels
 from diffcomp.coding.quality import CODES, DEFAULT_QUALITY, code_to_quality, quality_to_code
 from diffcomp.distances.distortion import bpp, psnr
+from diffcomp.tiling import Progress
 
 if TYPE_CHECKING:
     from diffcomp.codec import Codec
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 KINDS = ("bytes", "bpp", "psnr", "lpips")
 # Codes above the answer that are tried too, where bytes may not grow.
 LOOK_AHEAD = 2
+# Of a search, about: what `progress` counts on.
+TYPICAL_CODINGS = 8
 # By how much the logarithm of the bytes grows from code to code, about: the first guess.
 GROWTH = 0.011
 
@@ -55,28 +59,44 @@ class OutOfReach(ValueError):
     """No quality of the model meets the target; the text says the nearest."""
 
 
-def compress_to(codec: "Codec", image: Any, target: Target, effort: int = 0) -> Found:
+def compress_to(
+    codec: "Codec",
+    image: Any,
+    target: Target,
+    effort: int = 0,
+    progress: Progress | None = None,
+) -> Found:
     """The best file of at most a size, or the smallest that is good enough.
 
     Codes the picture some five to ten times; psnr and lpips decode it as often. `image` and
-    `effort` as for `Codec.compress`.
+    `effort` as for `Codec.compress`. `progress` is told before each coding, and of the tiles of
+    each, of how far the search is if it takes TYPICAL_CODINGS.
 
     Raises OutOfReach, and ValueError for a model of one rate or what `compress` refuses.
     """
     if codec.one_rate:
         raise ValueError(f"model {codec.model.name!r} has one rate; it can meet no target.")
 
-    pixels = as_pixels(image)
+    pixels, codings = as_pixels(image), itertools.count()
 
     @functools.cache
     def measured(code: int) -> Found:
         quality = code_to_quality(code)
-        data = codec.compress(pixels, quality, effort=effort)
+        told = None
+        if progress is not None:
+            told = functools.partial(_tell, progress, next(codings))
+            told(0, 1)
+        data = codec.compress(pixels, quality, effort=effort, progress=told)
         return Found(data, quality, _value(codec, pixels, data, target.kind))
 
     if target.kind in ("bytes", "bpp"):
         return _largest_within(measured, target)
     return _first_good_enough(measured, target)
+
+
+def _tell(progress: Progress, coding: int, done: int, total: int) -> None:
+    """Of the tiles of all codings."""
+    progress(coding * total + done, TYPICAL_CODINGS * total)
 
 
 def _value(codec: "Codec", image: np.ndarray, data: bytes, kind: str) -> float:

@@ -24,8 +24,10 @@ def stand_in(sizes):
     """A codec whose files have the sizes, one per code, and nothing in them."""
     calls = []
 
-    def compress(image, quality, effort):
+    def compress(image, quality, effort, progress):
         calls.append(quality)
+        if progress:
+            progress(1, 2)
         return bytes(sizes[quality_to_code(quality)])
 
     return SimpleNamespace(one_rate=False, compress=compress, calls=calls)
@@ -49,6 +51,14 @@ def test_a_code_that_takes_fewer_bytes_than_its_neighbours():
     found = compress_to(stand_in(sizes), IMAGE, Target("bytes", sizes[50] - 1))
     assert found.value <= sizes[50] - 1
     assert found.value >= 0.97 * (sizes[50] - 1)
+
+
+def test_progress_is_told_of_every_coding_and_its_tiles():
+    told, coder = [], stand_in(SIZES)
+    compress_to(coder, IMAGE, Target("bytes", 4321), progress=lambda *parts: told.append(parts))
+    expected = rate_search.TYPICAL_CODINGS
+    parts = [[(i, expected), (2 * i + 1, 2 * expected)] for i in range(len(coder.calls))]
+    assert told == sum(parts, [])
 
 
 def test_bpp_is_of_the_picture():

@@ -27,9 +27,12 @@ class FileInfo:
         return bits / (self.width * self.height)
 
 
-def file_info(data: bytes) -> FileInfo:
-    """What a file holds, decoding nothing; raises BitstreamError if it is not intact."""
-    return describe(bitstream.unpack(data))
+def file_info(data: bytes, max_pixels: int = bitstream.MAX_PIXELS) -> FileInfo:
+    """What a file holds, decoding nothing; raises BitstreamError if it is not intact, or too large.
+
+    Raises ValueError for a `max_pixels` that `bitstream.check_max_pixels` refuses.
+    """
+    return describe(bitstream.unpack(data, max_pixels))
 
 
 def describe(container: Container) -> FileInfo:
