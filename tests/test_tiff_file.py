@@ -5,7 +5,6 @@ import re
 import struct
 
 import numpy as np
-import PIL
 import pytest
 import tifffile
 from picture_files import P3_TO_XYZ, SRGB_TO_XYZ, srgb_encode
@@ -104,11 +103,13 @@ def test_alpha_is_what_its_tag_says(dtype, planes, kind):
     stored = np.moveaxis(samples, -1, 0).copy() if planes else samples
     options = {"planarconfig": "separate" if planes else "contig", "extrasamples": [kind]}
     file = written((stored, options))
-    known = int(PIL.__version__.partition(".")[0]) < 12  # to Pillow, as it is without our help
-    if kind == "unspecified" and planes and dtype == np.uint8 and not known:
-        with pytest.raises(ImageError, match="ExtraSamples .0,., PlanarConfiguration 2"):
+    if kind == "unspecified" and planes and dtype == np.uint8:
+        # Some releases of Pillow open it, later ones do not.
+        try:
             read(file)
-        return
+        except ImageError as error:
+            assert "ExtraSamples (0,), PlanarConfiguration 2" in str(error)
+            return
     if kind == "unspecified":
         color = read(file).pixels[0, 0]
         expected = (51, 25.5, 102)
