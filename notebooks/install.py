@@ -40,10 +40,7 @@ def install(project: Path, extras: str = "") -> None:
     _run_pip(f"{project}[{extras}]" if extras else str(project), held_versions())
     importlib.invalidate_caches()
     after = versions(HELD)
-    changed = [f"{name} {before[name]} to {after.get(name)}" for name in before]
-    changed = [
-        text for name, text in zip(before, changed, strict=True) if before[name] != after[name]
-    ]
+    changed = [f"{k} {v} to {after.get(k)}" for k, v in before.items() if after.get(k) != v]
     if changed:
         raise InstallError(f"pip changed {', '.join(changed)}; start a new runtime.")
     print(f"diffcomp {metadata.version('diffcomp')} is installed beside {_listed(after)}.")

@@ -22,6 +22,8 @@ from PIL import Image, ImageCms
 from diffcomp.files.color_conversion import composite, parse_color, split_alpha, to_srgb
 from diffcomp.files.image_file import read_image
 
+pytestmark = pytest.mark.colab
+
 
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)

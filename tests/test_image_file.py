@@ -20,6 +20,8 @@ from diffcomp.files.image_file import (
     write_image,
 )
 
+pytestmark = pytest.mark.colab
+
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, channels), np.uint8)

@@ -11,6 +11,8 @@ from picture_files import P3_TO_XYZ, SRGB_TO_XYZ, srgb_encode
 
 from diffcomp.files.image_file import ImageError, decode_image
 
+pytestmark = pytest.mark.colab
+
 FULL = np.random.default_rng(1).integers(0, 256, (24, 36, 3), np.uint8)
 PREVIEW = FULL[::4, ::4].copy()
 
