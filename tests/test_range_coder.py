@@ -23,7 +23,7 @@ from diffcomp.coding.cdf_tables import (
 )
 from diffcomp.coding.range_coder import RangeDecoder, RangeEncoder
 
-pytestmark = [pytest.mark.tfc, pytest.mark.colab]  # in both implementations
+pytestmark = pytest.mark.tfc  # in both implementations
 
 SCALES = gaussian_scales(8, 0.11, 40.0)
 TABLES = gaussian_tables(SCALES)
