@@ -26,6 +26,8 @@ from diffcomp.training.checkpoint import Checkpoints, Position
 from diffcomp.training.config import Config
 from diffcomp.training.train_state import start_stage
 
+pytestmark = pytest.mark.colab
+
 
 def test_nothing_is_restored_from_a_new_folder(tmp_path):
     assert restore(tmp_path) is None

@@ -53,10 +53,12 @@ def repacked(data: bytes, **changes: int) -> bytes:
 # The golden file
 
 
+@pytest.mark.colab
 def test_golden_file_decodes_to_the_committed_digest(tiny, golden) -> None:
     assert tiny_model.digest(tiny, golden) == json.loads(tiny_model.DIGEST.read_text())
 
 
+@pytest.mark.colab
 def test_golden_image_is_compressed_to_its_bytes_and_error(tiny, golden) -> None:
     """The encoder is float: another machine may round a few symbols otherwise, no more."""
     image = tiny_model.image()
@@ -137,6 +139,7 @@ def test_an_image_need_not_be_contiguous(tiny, photo) -> None:
     assert tiny.compress(photo[:, ::-1]) == tiny.compress(photo[:, ::-1].copy())
 
 
+@pytest.mark.colab
 def test_more_quality_takes_more_bytes_and_errs_less(tiny) -> None:
     crops = [skimage.data.astronaut()[i : i + 96, i : i + 128] for i in (0, 130, 260)]
     qualities = [1, 2, 4, 6, 8]
@@ -224,6 +227,7 @@ def test_without_noise_the_seed_does_not_matter(tiny, golden) -> None:
     np.testing.assert_array_equal(images[2], images[0])
 
 
+@pytest.mark.colab
 @pytest.mark.parametrize("knob", ["gamma", "eta"])
 def test_with_noise_each_seed_has_its_image(tiny, golden, knob: str) -> None:
     settings = {"steps": STEPS, knob: 1.0}
@@ -265,6 +269,7 @@ def test_unknown_setting(tiny, golden) -> None:
         tiny.decompress(golden, stepps=3)
 
 
+@pytest.mark.colab
 def test_every_flipped_bit_is_found(tiny, golden) -> None:
     """Each bit of the header, and one of each byte after it."""
     for position in range(len(golden)):

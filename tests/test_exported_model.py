@@ -56,6 +56,7 @@ def rewrite(file: Path, change: Callable[[dict], None]) -> None:
     np.savez(file, **arrays)
 
 
+@pytest.mark.colab
 def test_saved_model_comes_back(model, tmp_path: Path) -> None:
     exported_model.save(model, tmp_path / "new" / "folder")
     assert_same(exported_model.load(tmp_path / "new" / "folder"), model)
@@ -63,6 +64,7 @@ def test_saved_model_comes_back(model, tmp_path: Path) -> None:
     assert names == ["coding.npz", "model.json", "weights.npz"]
 
 
+@pytest.mark.colab
 def test_export_gives_what_load_gives(model, tmp_path: Path) -> None:
     """From floats that are on no grid: what is validated in training is what is shipped."""
     rng = np.random.default_rng(0)

@@ -18,6 +18,7 @@ STACKS = sorted(path.parent for path in golden_stacks.FOLDER.glob("*/stack.json"
 pytestmark = pytest.mark.tfc
 
 
+@pytest.mark.colab
 @pytest.mark.parametrize("name", sorted(golden_streams.CASES.keys() - set(golden_streams.IMPORTED)))
 def test_a_golden_stream_decodes_to_the_same_bits(name):
     model, _ = golden_streams.CASES[name]
@@ -55,6 +56,7 @@ def test_the_stacks_are_the_newest_and_the_oldest():
     assert [folder.name for folder in STACKS] == ["newest", "oldest"]
 
 
+@pytest.mark.colab
 @pytest.mark.parametrize("stack", STACKS, ids=lambda folder: folder.name)
 def test_a_checkpoint_of_other_versions_is_restored_and_followed(stack, tmp_path):
     shutil.copytree(stack / "checkpoints", tmp_path / "checkpoints")
@@ -79,6 +81,7 @@ def test_the_average_of_other_versions_is_restored(stack, tmp_path):
         np.testing.assert_array_equal(average[path], value, err_msg=path)
 
 
+@pytest.mark.colab
 def test_an_exported_model_is_the_same_everywhere(tmp_path):
     found = golden_stacks.export_sha256(tmp_path / "model")
     for stack in STACKS:

@@ -80,6 +80,7 @@ def test_downscaled_crops_have_the_size_asked_for_and_a_slope_within_the_range()
     assert np.std(slopes) > 0.5
 
 
+@pytest.mark.colab
 def test_a_downscaled_crop_is_a_part_of_the_downscaled_image():
     """Of 96 pixels, a third of 48 or of 96: the margin matters in the first case only."""
     noise = np.random.default_rng(3).integers(0, 256, (96, 96, 3), dtype=np.uint8)
@@ -102,6 +103,7 @@ def test_a_range_of_factors_that_is_none_is_refused(photos, downscale):
         dataset(photos, downscale=downscale)
 
 
+@pytest.mark.colab
 @pytest.mark.parametrize("downscale", [(1.0, 1.0), (0.5, 1.0)])
 def test_batches_are_a_function_of_seed_and_step(photos, downscale):
     first, again = (dataset(photos, downscale=downscale) for _ in range(2))

@@ -8,6 +8,8 @@ from PIL import Image
 
 from diffcomp.files.image_file import ImageError, decode_image
 
+pytestmark = pytest.mark.colab
+
 # Noise: of a smooth picture, a block that is missing may be equal to its neighbour.
 PIXELS = np.random.default_rng(4).integers(0, 256, (50, 70, 3), np.uint8)
 

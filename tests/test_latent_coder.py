@@ -17,6 +17,8 @@ from diffcomp.coding.fixed_point import FixedPointConv, FixedPointLayers
 from diffcomp.coding.latent_coder import LARGEST_SYMBOL, STEP_BITS, LatentCoder
 from diffcomp.coding.quality import CODES
 
+pytestmark = pytest.mark.colab
+
 SHAPES = [(1, 1), (1, 2), (3, 5), (4, 8), (7, 2), (9, 9)]
 
 

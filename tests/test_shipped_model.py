@@ -22,6 +22,7 @@ def face(photo):
     return photo[:90, :121].copy()
 
 
+@pytest.mark.colab
 def test_the_model_is_small_and_described(coder):
     folder = MODELS / DEFAULT_MODEL
     assert sum(file.stat().st_size for file in folder.iterdir()) <= LARGEST
@@ -40,6 +41,7 @@ def test_every_shipped_model_is_small_and_described_and_reads_its_files(face):
         assert psnr(each.decompress(each.compress(face, 6)), face) > 25
 
 
+@pytest.mark.colab
 def test_more_quality_costs_more_and_gives_more(coder, face):
     rows = []
     for quality in (1, 3, 5, 8):
@@ -62,6 +64,7 @@ def test_no_quality_is_far_dearer_than_its_neighbours(coder):
     assert np.all(bpp[4:-4] < 1.5 * np.sqrt(bpp[8:] * bpp[:-8]))  # a quarter below and above
 
 
+@pytest.mark.colab
 def test_a_file_is_as_long_as_the_model_expects(coder, face):
     for quality in (1, 4, 8):
         padded = np.pad(face, ((0, 38), (0, 7), (0, 0)), mode="edge")

@@ -43,6 +43,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_JPEG = b"\xff\xd8"  # the first bytes of a file
+
 # Pictures below this size decode without Pillow's limit raised, hence without the lock.
 _ORDINARY_PIXELS = 2**26
 _pixel_limit_lock = threading.Lock()
@@ -94,6 +96,8 @@ def decode(file: BinaryIO, notes: list[str], max_pixels: int = MAX_PIXELS) -> De
     except UnidentifiedImageError:
         if head[:4] in tiff_file.SIGNATURES:
             raise ImageError(tiff_file.refusal(file)) from None
+        if head.startswith(_JPEG):  # Pillow before 13 does not know one that ends in its header
+            raise ImageError("is a broken or unsupported picture: no whole header") from None
         raise ImageError("is not a picture of a kind that Pillow can read") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"is too large: {error}") from error
@@ -122,7 +126,7 @@ def _decode_source(source: _Source, notes: list[str]) -> DecodedImage:
             raise
         return _decode_frame(source, notes)
     except OSError:
-        whole = jpeg_file.with_end(source.read()) if source.head[:2] == b"\xff\xd8" else None
+        whole = jpeg_file.with_end(source.read()) if source.head.startswith(_JPEG) else None
         if whole is None:
             raise
         del notes[known:]
@@ -161,8 +165,10 @@ def _pixel_limit() -> Iterator[None]:
 
 def _load(source: _Source, image: Image.Image, notes: list[str]) -> DecodedImage:
     raw_mode = _raw_mode(image)
-    if image.mode in _MODE_NOTES:
-        notes.append(_MODE_NOTES[image.mode])
+    plain_ycbcr = is_tiff(image) and tiff_file.is_plain_ycbcr(image.tag_v2)
+    mode = "YCbCr" if plain_ycbcr else image.mode
+    if mode in _MODE_NOTES:
+        notes.append(_MODE_NOTES[mode])
     further = getattr(image, "n_frames", 1) - 1
     if further:
         notes.append(f"{further} further frame{'s' if further > 1 else ''} ignored")
@@ -192,6 +198,9 @@ def _samples(
         parts = [_turned(_in_raw_mode(source.open(), half), turn) for half in halves]
         if parts:
             return deep_samples.joined(parts, raw_mode), 65535
+    if image.mode == "RGB" and is_tiff(image) and tiff_file.is_plain_ycbcr(image.tag_v2):
+        image = _in_raw_mode(image, "RGB")
+        return Image.frombytes("YCbCr", image.size, image.tobytes()), 255
     image.load()
     image = _turned(image, turn)
     if image.mode in deep_samples.GREY_MODES:

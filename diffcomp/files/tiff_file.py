@@ -15,10 +15,10 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _PREVIEW, _MASK = 1, 4  # bits of NewSubfileType
 _RAW = (32803, 34892)  # photometric interpretations: a sensor's colour filter array, LinearRaw
-_BLACK_IS_ZERO, _RGB, _CMYK = 1, 2, 5
+_BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR = 1, 2, 5, 6
 _CHANNELS_APART = ((_RGB, 3), (_RGB, 4), (_RGB, 5), (_CMYK, 4))
 _SIGNED = 2  # SampleFormat
-_JPEG = (6, 7)  # compressions; Pillow reads their channels, of 8 bits
+_PLAIN, _JPEG = 1, (6, 7)  # compressions; Pillow reads their channels, of 8 bits
 _OPAQUE, _ASSOCIATED_ALPHA, _ALPHA = 0, 1, 2  # ExtraSamples
 
 # What tells kinds of TIFF apart, as its specification calls it.
@@ -108,6 +108,27 @@ def sample_bits(tags: Tags) -> int:
     if _SIGNED in all_of(tags.get(tiff.SAMPLE_FORMAT)) and bits < 32:
         raise ImageError(f"has signed {bits}-bit samples; only unsigned ones have a known range")
     return bits
+
+
+def is_plain_ycbcr(tags: Tags) -> bool:
+    """Whether the picture is YCbCr, not compressed: Pillow before 13 takes its three channels for
+    four, and where other bytes follow gives wrong colours without an error.
+
+    Raises ImageError for YCbCr that no Pillow reads: subsampled and not compressed, or apart.
+    """
+    if tags.get(tiff.PHOTOMETRIC) != _YCBCR or tags.get(tiff.COMPRESSION, _PLAIN) in _JPEG:
+        return False
+    if tags.get(tiff.PLANAR) == 2:
+        raise ImageError("is a TIFF whose YCbCr channels lie apart, which Pillow does not read")
+    if tags.get(tiff.COMPRESSION, _PLAIN) != _PLAIN:
+        return False
+    subsampling = tuple(all_of(tags.get(tiff.SUBSAMPLING))) or (2, 2)
+    if subsampling != (1, 1):
+        raise ImageError(
+            f"is a TIFF of uncompressed YCbCr subsampled by {subsampling}, which Pillow does not"
+            " read"
+        )
+    return True
 
 
 def has_planes(tags: Tags) -> bool:
