@@ -1,4 +1,4 @@
-"""What the page says beside its pictures: HTML, in which no file's text is unescaped, and points."""
+"""What the page says beside its pictures: HTML, with all text of files escaped, and points."""
 
 import html
 import math
