@@ -128,5 +128,4 @@ def avif_of(pixels: np.ndarray, limit: int, progress: JobProgress) -> OtherAvif 
 def _size(codec: "Codec", height: int, width: int) -> Hashable:
     """What pictures that share programs have in common."""
     networks = codec.networks
-    in_tiles = networks.in_tiles(height, width)
-    return in_tiles, networks.padded_side(height), networks.padded_side(width)
+    return networks.in_tiles(height, width), networks.padded_size(height, width)
