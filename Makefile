@@ -1,12 +1,14 @@
-# Three virtual environments are made on first use: .venv from requirements.lock (today's releases),
+# Four virtual environments are made on first use: .venv from requirements.lock (today's releases),
 # .venv-tfc from requirements-tfc.lock (TensorFlow 2.17 with the reference range coder, JAX 0.5.3),
-# .venv-colab from requirements-colab.lock (what Google Colab has, JAX 0.7.2).
+# .venv-colab from requirements-colab.lock (what Google Colab has, JAX 0.7.2), .venv-web from
+# requirements-web.lock (Gradio, which forbids Pillow 13).
 # PYTHON=... chooses their interpreter; ARGS=... is passed on to the demo or to pytest.
 
 SHELL := /bin/bash
 VENV := .venv
 VENV_TFC := .venv-tfc
 VENV_COLAB := .venv-colab
+VENV_WEB := .venv-web
 BIN := $(VENV)/bin
 PYTHON ?=
 PYTHON_NAMES := python3.14 python3.13 python3.12 python3.11 python3 python
@@ -14,12 +16,13 @@ PYTHON_NAMES := python3.14 python3.13 python3.12 python3.11 python3 python
 $(VENV)/.installed $(VENV)/.locked: LAST := 14
 $(VENV_TFC)/.installed $(VENV_TFC)/.locked: LAST := 12
 $(VENV_COLAB)/.installed $(VENV_COLAB)/.locked: LAST := 13
+$(VENV_WEB)/.installed $(VENV_WEB)/.locked: LAST := 14
 PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(LAST)))
 # Files go to the processes in the order of tests/conftest.py, dearest first; xdist would sort them by
 # the number of their tests.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all test-tfc test-colab notebooks fuzz lint typecheck format venv clean
+.PHONY: help demo test test-all test-tfc test-colab notebooks serve fuzz lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -43,6 +46,9 @@ test-colab: $(VENV_COLAB)/.installed ## Run those that must hold on Google Colab
 notebooks: $(VENV_COLAB)/.installed ## Run the notebooks there, without a browser, and check results.
 	$(VENV_COLAB)/bin/python $(PYTEST) tests/test_notebooks.py $(ARGS)
 
+serve: $(VENV_WEB)/.installed ## Show the page on which to try the codec.
+	$(VENV_WEB)/bin/python -m diffcomp serve $(ARGS)
+
 fuzz: $(VENV)/.installed ## Try damaged and forged files; MINUTES=10 says for how long.
 	$(BIN)/python tests/fuzz_files.py --minutes $(or $(MINUTES),1) $(ARGS)
 
@@ -60,12 +66,14 @@ format: $(VENV)/.installed ## Format the sources and fix what ruff can fix.
 venv: $(VENV)/.installed ## Make the virtual environment in .venv.
 
 clean: ## Remove the virtual environments, caches and build output.
-	rm -rf $(VENV) $(VENV_TFC) $(VENV_COLAB) .cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) $(VENV_TFC) $(VENV_COLAB) $(VENV_WEB) .cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info
 	find configs diffcomp launch tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.locked: requirements.lock
 $(VENV_TFC)/.locked: requirements-tfc.lock
 $(VENV_COLAB)/.locked: requirements-colab.lock
+$(VENV_WEB)/.locked: requirements-web.lock
 
 # `pip check` fails if setup.cfg asks for something that the lock does not have.
 %/.installed: %/.locked setup.cfg pyproject.toml
