@@ -12,6 +12,7 @@ docs/exported_programs.md says what the programs are good for, and for how long.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -71,11 +72,12 @@ def _check_flags(source: str, run: str | None, out: Path | None) -> None:
 
 def _run_config(source: str) -> str | None:
     """The text of a run's configuration; None if the source is no run."""
-    if (MODELS / source).is_dir():
-        return None
-    from etils import epath  # so that a model can be exported without what training needs
+    folder: Any = Path(source)
+    if "://" in source:
+        from etils import epath  # so that a model can be exported without what training needs
 
-    file = epath.Path(source) / "config.json"
+        folder = epath.Path(source)
+    file = folder / "config.json"
     return file.read_text() if file.exists() else None
 
 

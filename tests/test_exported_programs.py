@@ -421,12 +421,17 @@ def test_a_nan_is_beyond_every_bound() -> None:
         (["TINY"], "is no training run; of a model only --programs can be made"),
         (["TINY", "OUT", "--programs", "--best"], "--name, --best and --card are of one"),
         (["TINY", "OUT", "--programs", "--tiles=100"], "--tiles is 100; it must be multiples"),
+        (["RUN", "--programs"], "is a training run: give the folder to write"),
+        (["RUN", "RUN"], "exists and is no empty folder"),
         (["OUT", "OUT", "--programs"], "is neither a folder nor a shipped model"),
         (["TINY", "TINY", "--programs"], "exists and is no empty folder"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_a_line(args, said, tmp_path) -> None:
-    names = {"TINY": str(tiny_model.MODEL), "OUT": str(tmp_path / "out")}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    names = {"TINY": str(tiny_model.MODEL)}
+    names |= {name: str(tmp_path / name.lower()) for name in ("OUT", "RUN")}
     run = run_launch("export.py", *(names.get(arg, arg) for arg in args))
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith("export: ") and said in run.stderr
