@@ -34,9 +34,7 @@ def theme() -> gr.themes.Base:
 def build(events: Events) -> gr.Blocks:
     """The page of a server."""
     codec, settings = events.codec, events.settings
-    with gr.Blocks(
-        title="diffcomp", analytics_enabled=False, delete_cache=DELETE_CACHE
-    ) as page:
+    with gr.Blocks(title="diffcomp", analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
         gr.Markdown(_introduction(codec, settings))
         with gr.Tab("Compress a picture"):
             _compress_tab(events)
@@ -49,7 +47,7 @@ def build(events: Events) -> gr.Blocks:
 
 def _introduction(codec: "Codec", settings: ServeSettings) -> str:
     return (
-        f"# diffcomp\nA picture, as a file of a few kilobytes, and back: model `{codec.model.name}`."
+        f"# diffcomp\nA picture as a file of a few kilobytes, and back: model `{codec.model.name}`."
         f" Up to {settings.max_pixels / 1e6:.1f} megapixels and {settings.max_bytes / 1e6:.0f} MB."
         " Files are removed when you close the page, and after an hour."
     )

@@ -85,7 +85,7 @@ class Visitors:
 
     @contextlib.contextmanager
     def swept(self) -> Iterator[None]:
-        """A block beside which `sweep` runs every STRAY seconds; at its end all jobs are stopped."""
+        """A block beside which `sweep` runs every STRAY seconds; its end stops all jobs."""
         ended = threading.Event()
 
         def sweep_on() -> None:
