@@ -23,6 +23,8 @@ CSS = """
 .lines p { margin: 0.1em 0; }
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
 footer { display: none !important; }
+/* A drawn plot would keep a window that has become narrower as wide as it was. */
+#plot svg { max-width: 100%; }
 """
 
 
