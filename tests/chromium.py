@@ -57,9 +57,60 @@ class Page:
         return message
 
     def open(self, path):
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        self.visit(Path(path).resolve().as_uri())
+
+    def visit(self, address):
+        self.call("Page.navigate", url=address)
         while self._receive().get("method") != "Page.loadEventFired":
             pass
+
+    def wait_for(self, expression):
+        """A JavaScript expression's value, once it is true."""
+        end = time.monotonic() + PATIENCE
+        while not (value := self.value(expression)):
+            text = self.value("document.body.innerText")
+            assert time.monotonic() < end, f"{expression} never held; the page says:\n{text}"
+            time.sleep(0.1)
+        return value
+
+    def box(self, selector):
+        """Where the first element of a selector is in the window, scrolled to: a DOMRect."""
+        return self.value(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'});"
+            " const r = e.getBoundingClientRect();"
+            " return {x: r.x, y: r.y, width: r.width, height: r.height}; })()"
+        )
+
+    def click(self, selector):
+        box = self.box(selector)
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.mouse("mousePressed", x, y, 1)
+        self.mouse("mouseReleased", x, y)
+
+    def drop(self, selector, path):
+        """Drops a file, as from a folder's window."""
+        box = self.box(selector)
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def type(self, selector, text):
+        """Replaces what stands in a field, and leaves it."""
+        field = f"document.querySelector({json.dumps(selector)})"
+        self.value(f"{field}.focus(), {field}.select()")
+        self.call("Input.insertText", text=text)
+        self.value(f"{field}.blur()")
+
+    def resize(self, width, height, is_phone=False):
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=is_phone,
+        )  # fmt: skip
+
+    def download_to(self, folder):
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def value(self, expression):
         """A JavaScript expression's value; what it returns must be what JSON can hold."""

@@ -27,6 +27,8 @@ RESERVED = {
     "tensorflow_datasets": {"data.image_sources"},
     # Many who code corpora elsewhere have no Beam, and it takes seconds too.
     "apache_beam": {"corpus.beam_pipeline", "corpus.beam_storage"},
+    # In an environment of its own.
+    "gradio": {"web.events", "web.page", "web.server"},
 }
 
 # What sits beside the package uses it and is not installed with it.

@@ -21,7 +21,13 @@ def add_parser(commands) -> None:  # noqa: ANN001
     )
     text = "who may see the page: an address of this machine (default: %(default)s, only itself)"
     add("--host", default=default.host, metavar="ADDRESS", help=text)
-    add("--port", type=int, default=default.port, metavar="N", help="(default: %(default)s)")
+    add(
+        "--port",
+        type=int,
+        default=default.port,
+        metavar="N",
+        help="0: any free one (default: %(default)s)",
+    )
     text = f"refuse larger pictures, by their headers (default: %(default)s, most: {MAX_PIXELS})"
     add("--max-pixels", type=int, default=default.max_pixels, metavar="N", help=text)
     text = "refuse larger uploads, e.g. 64M (default: %(default)s)"

@@ -17,5 +17,5 @@ Where to read, from the command to its files:
     tables                                     summary_files.py, printed_tables.py
     plots, report                              plots.py, report.py, report_template/
 
-Nothing else in the package imports from here, but the command line.
+Nothing else in the package imports from here, but the command line and the page.
 """

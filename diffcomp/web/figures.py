@@ -1,4 +1,4 @@
-"""What the page says beside its pictures: HTML, with all text of files escaped, and points."""
+"""What the page says beside its pictures, as HTML and as points of a plot."""
 
 import html
 import math

@@ -23,6 +23,8 @@ CSS = """
 .lines p { margin: 0.1em 0; }
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
 footer { display: none !important; }
+/* A drawn plot would keep a window that has become narrower as wide as it was. */
+#plot svg { max-width: 100%; }
 """
 
 
@@ -47,8 +49,7 @@ def build(events: Events) -> gr.Blocks:
 
 def _introduction(codec: "Codec", settings: ServeSettings) -> str:
     return (
-        "# diffcomp\nA picture, as a file of a few kilobytes, and back:"
-        f" model `{codec.model.name}`."
+        f"# diffcomp\nA picture as a file of a few kilobytes, and back: model `{codec.model.name}`."
         f" Up to {settings.max_pixels / 1e6:.1f} megapixels and {settings.max_bytes / 1e6:.0f} MB."
         " Files are removed when you close the page, and after an hour."
     )

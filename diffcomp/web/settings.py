@@ -17,7 +17,7 @@ class ServeSettings:
 
     model: str
     host: str = "127.0.0.1"
-    port: int = 7860
+    port: int = 7860  # 0: any that is free
     max_pixels: int = DEFAULT_PIXELS  # of a picture, by its header
     max_bytes: int = DEFAULT_BYTES  # of an upload
     queue: int = 8  # jobs that may wait, beside the one that runs
@@ -25,8 +25,8 @@ class ServeSettings:
 
     def __post_init__(self) -> None:
         check_max_pixels(self.max_pixels)
-        if not 1 <= self.port <= LARGEST_PORT:
-            raise ValueError(f"--port is {self.port}; it must be in [1, {LARGEST_PORT}].")
+        if not 0 <= self.port <= LARGEST_PORT:
+            raise ValueError(f"--port is {self.port}; it must be in [0, {LARGEST_PORT}].")
         for name in ("max_bytes", "queue"):
             value = getattr(self, name)
             if value < 1:
