@@ -22,7 +22,7 @@ PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2
 # the number of their tests.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all test-tfc test-colab notebooks serve fuzz lint typecheck format venv clean
+.PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web fuzz lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -45,6 +45,9 @@ test-colab: $(VENV_COLAB)/.installed ## Run those that must hold on Google Colab
 
 notebooks: $(VENV_COLAB)/.installed ## Run the notebooks there, without a browser, and check results.
 	$(VENV_COLAB)/bin/python $(PYTEST) tests/test_notebooks.py $(ARGS)
+
+test-web: $(VENV_WEB)/.installed ## Run the tests of the page, in Chromium.
+	$(VENV_WEB)/bin/python -m pytest tests/test_web_jobs.py tests/test_web_page.py $(ARGS)
 
 serve: $(VENV_WEB)/.installed ## Show the page on which to try the codec.
 	$(VENV_WEB)/bin/python -m diffcomp serve $(ARGS)
