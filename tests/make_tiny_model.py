@@ -21,8 +21,8 @@ from diffcomp.config import from_mapping
 from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
-from diffcomp.networks.parts import CODED_LAYERS
-from diffcomp.training import karhunen_loeve
+from diffcomp.networks.parts import BY_PASS, BY_QUALITY, CODED_LAYERS
+from diffcomp.objectives import karhunen_loeve
 from diffcomp.training.config import Config
 
 SEED = 20240229
@@ -37,7 +37,7 @@ def patches() -> list[np.ndarray]:
 
 def make_model() -> ExportedModel:
     config = from_mapping(Config, runpy.run_path(str(CONFIG))["get_config"]("smoke"))
-    small = dict(latent_channels=16, coding_width=12, widths=(4, 8, 8))
+    small = dict(latent_channels=16, group_starts=(0, 3, 7), coding_width=12, widths=(4, 8, 8))
     model = dataclasses.replace(config.model, **small)
     rng = np.random.default_rng(SEED)
     params = init_params(model, jax.random.key(SEED))
@@ -50,10 +50,13 @@ def make_model() -> ExportedModel:
     params["hyperprior/log2_gain"] += rng.normal(0.5, 0.2, model.latent_channels)
     # z of several steps, so that it has something to say, and parameters of y that heed it.
     params["hyperprior/hyper_analysis/head/kernel"] *= 60
-    for name, deviation in (("head", 0.04), ("tail_head", 0.08)):
-        kernel, bias = (params[f"{CODED_LAYERS}{name}/{part}"] for part in ("kernel", "bias"))
-        kernel += rng.normal(0, deviation, kernel.shape)
-        bias += rng.normal(0, 0.3, bias.shape)
+    for g in range(len(model.groups)):
+        for name, deviation in ((f"head_{g}", 0.04), (f"refine_{g}", 0.08)):
+            kernel, bias = (params[f"{CODED_LAYERS}{name}/{part}"] for part in ("kernel", "bias"))
+            kernel += rng.normal(0, deviation, kernel.shape)
+            bias += rng.normal(0, 0.3, bias.shape)
+    for told in (BY_QUALITY, BY_PASS):
+        params[told] += rng.normal(0, 0.3, params[told].shape)
     card, decode = {"made by": "tests/make_tiny_model.py"}, DecodeConfig(steps=2, gamma=0.0)
     return exported_model.export("tiny", model, params, card, decode)
 

@@ -132,7 +132,12 @@ def test_config_dict_and_dict_give_the_same() -> None:
         ("train", "matmul_precision", "tf32", "matmul_precision is 'tf32'; it must be one of"),
         ("loss", "lpips_net", "alx", "net is 'alx'; it must be one of 'alex', 'vgg'"),
         (-1, "objective", "joind", r"stage 'joint' has objective 'joind'; .* one of linear, "),
-        (-1, "objective", "published", "of architecture 'base' it must be one of linear, context"),
+        (
+            -1,
+            "objective",
+            "published",
+            "must be one of linear, rate, context, decoder",
+        ),
         (-1, "schedule", "cosin", "stage 'joint' has schedule 'cosin'; it must be one of cosine"),
         (-1, "crop", 100, "stage 'joint' has crop 100; it must be a multiple of 64"),
         (-1, "crop", 0, "stage 'joint' has crop 0; it must be a multiple of 64"),

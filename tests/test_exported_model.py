@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_model
 
-from diffcomp.coding.checkerboard_coder import CheckerboardCoder
+from diffcomp.coding.grouped_coder import GroupedCoder
 from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import SMALL, ExportedModel
@@ -112,7 +112,7 @@ def test_weights_are_all_used_and_coded_layers_are_not_kept_twice(model) -> None
     with np.load(tiny_model.MODEL / "weights.npz") as arrays:
         kept = set(arrays.files)
     coded = {path for path in model.params if path.startswith(CODED_LAYERS)}
-    assert len(coded) == 16
+    assert len(coded) == 40
     assert kept == model.params.keys() - coded
 
 
@@ -200,15 +200,15 @@ def test_description_that_is_no_mapping(folder: Path) -> None:
 
 def test_coding_part_of_another_model(model, folder: Path) -> None:
     arrays = model.coder.to_arrays()
-    arrays["layers.head.bias"] = arrays["layers.head.bias"] + 1
-    other = CheckerboardCoder.from_arrays(arrays)
+    arrays["layers.head_0.bias"] = arrays["layers.head_0.bias"] + 1
+    other = GroupedCoder.from_arrays(arrays)
     np.savez(folder / "coding.npz", **arrays)
     message = f"has fingerprint {other.fingerprint:08x}, but .* {model.coder.fingerprint:08x}"
     with pytest.raises(ModelError, match=message):
         exported_model.load(folder)
 
 
-@pytest.mark.parametrize("name", ["step", "layers.mix.bits", "y_tables.lookup"])
+@pytest.mark.parametrize("name", ["step", "layers.mix_0.bits", "y_tables.lookup"])
 def test_coding_part_without_an_array(folder: Path, name: str) -> None:
     rewrite(folder / "coding.npz", lambda arrays: arrays.pop(name))
     with pytest.raises(ModelError, match=f"it lacks '.*{name.removeprefix('layers.')}"):

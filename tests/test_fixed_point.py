@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from random_convolutions import random_conv, random_input
 
-from diffcomp.coding.checkerboard_coder import ACTIVATION_BITS, LAYER_BITS
+from diffcomp.coding.channel_groups import PHASES, Phase
 from diffcomp.coding.entropy_parameters import SLOPE
 from diffcomp.coding.fixed_point import (
     EXACT,
@@ -26,6 +26,7 @@ from diffcomp.coding.fixed_point import (
     quantize_conv,
     round_shift,
 )
+from diffcomp.coding.grouped_coder import ACTIVATION_BITS, LAYER_BITS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,6 +56,14 @@ def test_equals_int64(side: int, n_in: int, n_out: int, bits: tuple) -> None:
     for shape in ((1, 1, 1), (2, 5, 6)):
         h = random_input(1, *shape, n_in)
         np.testing.assert_array_equal(conv(h), oracle(conv, h))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("side", [1, 3, 5])
+def test_at_a_phase_alone(side: int, phase: Phase) -> None:
+    """Odd sides too, of which the phases have unequal shares."""
+    conv, h = random_conv(13, side, 2, 3, (14, 10, 10)), random_input(14, 2, 5, 7, 2)
+    np.testing.assert_array_equal(conv(h, phase), phase.of(conv(h)))
 
 
 def test_order_of_channels_does_not_matter() -> None:
@@ -198,11 +207,11 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
 
 
 def test_units_of_each_layer() -> None:
-    weights = {name: (np.ones((1, 1, 1, 1)), np.zeros(1)) for name in ("up32", "mix", "tail_head")}
+    weights = {name: (np.ones((1, 1, 1, 1)), np.zeros(1)) for name in ("up32", "mix", "refine")}
     convs = FixedPointLayers.from_floats(weights, SLOPE, LAYER_BITS).convs
     assert (convs["up32"].input_bits, convs["up32"].output_bits) == (0, ACTIVATION_BITS)
     assert (convs["mix"].input_bits, convs["mix"].output_bits) == (ACTIVATION_BITS, ACTIVATION_BITS)
-    assert convs["tail_head"].output_bits == PARAMETER_BITS
+    assert convs["refine"].output_bits == PARAMETER_BITS
 
 
 def test_arrays_give_the_same_layers() -> None:

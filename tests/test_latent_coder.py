@@ -8,12 +8,12 @@ import pytest
 import tiny_model
 from scipy.special import ndtr
 
-from diffcomp.coding import checkerboard_coder
+from diffcomp.coding import grouped_coder
 from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.coding.cdf_tables import gaussian_scales
-from diffcomp.coding.checkerboard_coder import CheckerboardCoder
 from diffcomp.coding.entropy_parameters import SLOPE
 from diffcomp.coding.fixed_point import FixedPointConv, FixedPointLayers
+from diffcomp.coding.grouped_coder import GroupedCoder
 from diffcomp.coding.latent_coder import LARGEST_SYMBOL, STEP_BITS, LatentCoder
 from diffcomp.coding.quality import CODES
 
@@ -23,7 +23,7 @@ SHAPES = [(1, 1), (1, 2), (3, 5), (4, 8), (7, 2), (9, 9)]
 
 
 @pytest.fixture(scope="module")
-def coder() -> CheckerboardCoder:
+def coder() -> GroupedCoder:
     return tiny_model.codec().model.coder
 
 
@@ -36,7 +36,7 @@ def random_latents(coder: LatentCoder, shape: tuple, seed: int = 0) -> tuple[np.
 
 
 def walk(coder: LatentCoder, y: np.ndarray, z: np.ndarray, code: int) -> tuple:
-    """(y_hat, first pass, second pass) of the encoder, having checked that the decoder agrees."""
+    """(y_hat, first pass, ...) of the encoder, having checked that the decoder agrees."""
     spy, runs = tiny_model.spied(coder)
     decoded = spy.decode(spy.encode(y, z, code), y.shape[:2], code)
     encoder, decoder = runs
@@ -55,11 +55,11 @@ def largest_error(coder: LatentCoder, code: int, y_hat: np.ndarray) -> np.ndarra
 def constant(coder: LatentCoder, mean: float, log2_scale: float) -> LatentCoder:
     """The same coder, but every element of y has this mean and scale."""
     convs = dict(coder.layers.convs)
-    channels = coder.step.shape[1]
-    for name, values in (("head", (mean, log2_scale)), ("tail_head", (0, 0))):
-        kernel, bias = np.zeros_like(convs[name].kernel), np.repeat(values, channels)
-        bits = (16, 10, 16)
-        convs[name] = FixedPointConv(kernel, np.rint(bias * 2.0**26).astype(np.int64), *bits)
+    for g, group in enumerate(coder.groups):
+        for name, values in ((f"head_{g}", (mean, log2_scale)), (f"refine_{g}", (0, 0))):
+            kernel, bias = np.zeros_like(convs[name].kernel), np.repeat(values, group.size)
+            bits = (16, 10, 16)
+            convs[name] = FixedPointConv(kernel, np.rint(bias * 2.0**26).astype(np.int64), *bits)
     return dataclasses.replace(coder, layers=FixedPointLayers(convs, SLOPE))
 
 
@@ -69,7 +69,7 @@ def test_decoder_gets_the_encoders_y_hat(coder, shape: tuple, code: int) -> None
     y, z = random_latents(coder, shape)
     y_hat, *passes = walk(coder, y, z, code)
     assert (y_hat.shape, y_hat.dtype) == (y.shape, np.float32)
-    assert sum(len(p.symbols) for p in passes) == shape[0] * shape[1]
+    assert sum(p.symbols.size for p in passes) == y.size
     assert np.all(np.abs(y_hat - y) <= largest_error(coder, code, y_hat))
 
 
@@ -81,19 +81,28 @@ def test_streams_do_not_depend_on_how_many_rows_are_computed_at_once(
     y[np.random.default_rng(3).random(y.shape) < 0.1] *= 1e3  # escapes, whose values come later
     whole = coder.encode(y, z, 80)
     y_hat = coder.decode(whole, shape, 80)
-    monkeypatch.setattr(checkerboard_coder, "PASS_POSITIONS", 4)
-    monkeypatch.setattr(checkerboard_coder, "FEATURE_POSITIONS", 8)
-    assert len(list(checkerboard_coder.row_parts(shape, 4))) == -(-shape[0] // 4)
+    monkeypatch.setattr(grouped_coder, "PASS_POSITIONS", 4)
+    monkeypatch.setattr(grouped_coder, "FEATURE_POSITIONS", 8)
+    assert len(list(grouped_coder.row_parts(shape, 4))) == -(-shape[0] // 4)
     assert coder.encode(y, z, 80) == whole
     np.testing.assert_array_equal(coder.decode(whole, shape, 80), y_hat)
 
 
+def in_order(coder: GroupedCoder, y: np.ndarray) -> list[np.ndarray]:
+    """y, or an array like it, as its passes code it."""
+    return [
+        np.concatenate([phase.of(y[None])[..., group.channels].ravel() for phase in phases])
+        for group in coder.groups
+        for phases in group.passes
+    ]
+
+
 def test_symbols_are_the_nearest(coder) -> None:
     y, z = random_latents(coder, (8, 8))
-    even = np.indices((8, 8)).sum(axis=0) % 2 == 0
     _, *passes = walk(coder, y, z, 90)
-    for p, mask in zip(passes, (even, ~even), strict=True):
-        exact = (y[mask] * 2.0**STEP_BITS - p.mean) / coder.step[90]
+    steps = in_order(coder, np.broadcast_to(coder.step[90], y.shape))
+    for p, value, step in zip(passes, in_order(coder, y), steps, strict=True):
+        exact = (value * 2.0**STEP_BITS - p.mean) / step
         np.testing.assert_array_equal(p.symbols, np.rint(exact))
 
 
@@ -158,32 +167,40 @@ def test_index_is_that_of_the_nearest_scale_in_steps(coder, log2_scale: float) -
     _, *passes = walk(constant(coder, 0, log2_scale), y, z, code)
     in_steps = log2_scale - np.log2(coder.step[code] * 2.0**-STEP_BITS)
     distance = np.abs(np.log2(gaussian_scales())[None] - in_steps[:, None])
-    for p in passes:
-        expected = np.broadcast_to(distance.argmin(axis=1), p.indexes.shape)
+    nearest = np.broadcast_to(distance.argmin(axis=1), y.shape)
+    for p, expected in zip(passes, in_order(coder, nearest), strict=True):
         np.testing.assert_array_equal(p.indexes, expected)
 
 
-def test_checkerboard_is_causal(coder) -> None:
-    """Anchors' parameters hang on z alone, the others' on z and the anchors alone."""
-    shape, code = (6, 7), 60
+def test_passes_are_causal(coder) -> None:
+    """A pass's parameters hang on the passes before it and on no other; most on many of them."""
+    shape, code = (8, 10), 60
     y, z = random_latents(coder, shape)
-    even = np.indices(shape).sum(axis=0) % 2 == 0
-    _, first, second = walk(coder, y, z, code)
+    _, *before = walk(coder, y, z, code)
+    places = in_order(coder, np.arange(y.size).reshape(y.shape))
+    for n, place in enumerate(places):
+        moved = y.copy()
+        moved.flat[place] += 5
+        _, *after = walk(coder, moved, z, code)
+        for i in range(n + 1):
+            np.testing.assert_array_equal(after[i][:2], before[i][:2])
+        assert np.any(after[n].symbols != before[n].symbols)
+        for i in range(n + 1, len(places)):
+            assert np.mean(after[i].mean != before[i].mean) > 0.5, (n, i)
+    _, first_then, *_ = walk(coder, y, z + 3, code)
+    assert np.mean(first_then.mean != before[0].mean) > 0.5
 
-    others_moved = np.where(even[..., None], y, y + 5)
-    _, first_then, second_then = walk(coder, others_moved, z, code)
-    np.testing.assert_array_equal(first_then[:2], first[:2])
-    np.testing.assert_array_equal(second_then[:2], second[:2])
-    assert np.any(second_then.symbols != second.symbols)
 
-    anchors_moved = np.where(even[..., None], y + 5, y)
-    _, first_then, second_then = walk(coder, anchors_moved, z, code)
-    np.testing.assert_array_equal(first_then[:2], first[:2])
-    assert np.mean(second_then.mean != second.mean) > 0.5
-    assert np.any(second_then.indexes != second.indexes)
-
-    _, first_then, _ = walk(coder, y, z + 3, code)
-    assert np.mean(first_then.mean != first.mean) > 0.5
+def test_networks_are_told_of_quality_and_pass(coder) -> None:
+    y, z = random_latents(coder, (4, 4))
+    for name in ("by_quality", "by_pass"):
+        other = dataclasses.replace(coder, **{name: getattr(coder, name) + 400})
+        assert coder.encode(y, z, 60) != other.encode(y, z, 60)
+    by_quality = coder.by_quality.copy()
+    by_quality[61:] += 400
+    other = dataclasses.replace(coder, by_quality=by_quality)
+    assert coder.encode(y, z, 60) == other.encode(y, z, 60)
+    assert coder.encode(y, z, 61) != other.encode(y, z, 61)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -270,19 +287,20 @@ def changed(coder: LatentCoder, name: str) -> LatentCoder:
         # A count that may grow: after a smaller one of the same table, well before the next.
         entry = 1 + np.flatnonzero((np.diff(array)[:-1] > 0) & (np.diff(array)[1:] > 2))[5]
     array.flat[entry] += 1
-    return CheckerboardCoder.from_arrays(arrays)
+    return GroupedCoder.from_arrays(arrays)
 
 
 def test_each_array_is_part_of_the_fingerprint(coder) -> None:
     arrays = coder.to_arrays()
-    assert CheckerboardCoder.from_arrays(arrays).fingerprint == coder.fingerprint
+    assert GroupedCoder.from_arrays(arrays).fingerprint == coder.fingerprint
     assert 0 <= coder.fingerprint < 2**32
-    names = [name for name in arrays if not name.endswith(".bits")]
+    # Another number of passes takes other arrays too.
+    names = [name for name in arrays if not name.endswith(".bits") and name != "group_passes"]
     prints = {changed(coder, name).fingerprint for name in names}
     assert len(prints | {coder.fingerprint}) == len(names) + 1
 
 
-@pytest.mark.parametrize("name", ["layers.head.bias", "step"])
+@pytest.mark.parametrize("name", ["layers.head_1.bias", "step"])
 def test_stream_of_another_coder_gives_no_silent_damage(coder, name: str) -> None:
     """One unit of difference may change no symbol: then only the fingerprint tells. Many do."""
     y, z = random_latents(coder, (8, 8))
@@ -290,7 +308,7 @@ def test_stream_of_another_coder_gives_no_silent_damage(coder, name: str) -> Non
     arrays |= {name: arrays[name] + arrays[name] // 8 + 2**22}
     if name == "step":
         arrays["log2_step"] = arrays["log2_step"] + 2**13
-    other = CheckerboardCoder.from_arrays(arrays)
+    other = GroupedCoder.from_arrays(arrays)
     with pytest.raises(BitstreamError):
         coder.decode(other.encode(y, z, 50), (8, 8), 50)
 
@@ -302,7 +320,9 @@ def test_arrays_that_do_not_fit(coder) -> None:
         dataclasses.replace(coder, log2_step=coder.log2_step[:, 1:])
     with pytest.raises(ValueError, match="62 thresholds do not part 64 tables"):
         dataclasses.replace(coder, scale_thresholds=coder.scale_thresholds[1:])
+    with pytest.raises(ValueError, match=r"by_pass \(7, 12\); they must be .* and \(8, 12\)"):
+        dataclasses.replace(coder, by_pass=coder.by_pass[1:])
     arrays = coder.to_arrays()
     del arrays["step"]
     with pytest.raises(KeyError, match="step"):
-        CheckerboardCoder.from_arrays(arrays)
+        GroupedCoder.from_arrays(arrays)

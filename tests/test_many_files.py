@@ -1,6 +1,7 @@
 """Folders, standard input and output, and reruns of a command that codes many files."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from diffcomp.coding.file_info import file_info
 from diffcomp.coding.metadata import read_metadata
 from diffcomp.commands import file_jobs
 from diffcomp.commands.compress import DIRECTION
-from diffcomp.export.shipped_models import model_names
+from diffcomp.export import shipped_models
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.file_jobs import plan_jobs
 
@@ -150,16 +151,19 @@ def test_after_a_failure_no_further_file_is_begun_unless_asked_for(folder, keep_
 def test_files_of_several_shipped_models_are_told_apart(folder, monkeypatch):
     loaded = []
     monkeypatch.setattr(loaded_codecs, "codec_of", lambda model: loaded.append(model) or refuse())
+    monkeypatch.setattr(shipped_models, "MODELS", Path("models"))
 
     def refuse():
         raise FileError("not decoded here")
 
-    for name, fingerprint in (("a", "areas"), ("b", "base")):
-        number = {value: key for key, value in model_names().items()}[fingerprint]
+    for file, model, number in (("a", "other", 7), ("b", "base", 8)):
+        description = Path("models", model, "model.json")
+        description.parent.mkdir(parents=True)
+        description.write_text(json.dumps({"name": model, "fingerprint": f"{number:08x}"}))
         container = Container(number, 64, 64, 96, 0, b"z", b"y")
-        Path(f"{name}.dfc").write_bytes(bitstream.pack(container))
+        Path(f"{file}.dfc").write_bytes(bitstream.pack(container))
     assert cli.main(["decompress", "a.dfc", "b.dfc", "--keep-going", "-j", "1"]) == 1
-    assert loaded == ["areas", "base"]
+    assert loaded == ["other", "base"]
 
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])

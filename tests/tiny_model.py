@@ -16,7 +16,7 @@ import numpy as np
 import skimage.data
 
 from diffcomp.codec import Codec, load
-from diffcomp.coding.checkerboard_coder import CheckerboardCoder
+from diffcomp.coding.grouped_coder import GroupedCoder
 from diffcomp.coding.latent_coder import Part, Transfer, to_units
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,7 +38,7 @@ def codec() -> Codec:
 
 
 class SeenPass(NamedTuple):
-    """What one pass over the checkerboard computed and transferred, each [n, C]."""
+    """What one pass over a group of channels computed and transferred, each [n]."""
 
     mean: np.ndarray
     indexes: np.ndarray
@@ -49,7 +49,7 @@ class Run(NamedTuple):
     """One call of `encode` or `decode`."""
 
     y_hat: np.ndarray
-    passes: tuple[SeenPass, SeenPass]
+    passes: tuple[SeenPass, ...]
 
 
 class _Recorder:
@@ -68,16 +68,18 @@ class _Recorder:
         corrections = self._transfer.end_pass()
         for part, (where, values) in zip(self._parts, corrections, strict=False):
             part.symbols.flat[where] = values
-        self.passes.append(SeenPass(*map(np.concatenate, zip(*self._parts, strict=True))))
+        none = np.zeros(0, np.int32)  # a picture of one position has no others
+        of_pass = zip(SeenPass(none, none, none), *self._parts, strict=True)
+        self.passes.append(SeenPass(*(np.concatenate([a.ravel() for a in s]) for s in of_pass)))
         self._parts = []
         return corrections
 
 
-def spied(coder: CheckerboardCoder) -> tuple[CheckerboardCoder, list[Run]]:
+def spied(coder: GroupedCoder) -> tuple[GroupedCoder, list[Run]]:
     """The same coder, and a list to which each of its runs is added."""
     runs = []
 
-    class Spied(CheckerboardCoder):
+    class Spied(GroupedCoder):
         def _code(
             self, z_symbols: np.ndarray, shape: tuple[int, int], code: int, transfer: Transfer
         ) -> tuple[np.ndarray, int]:
@@ -86,7 +88,7 @@ def spied(coder: CheckerboardCoder) -> tuple[CheckerboardCoder, list[Run]]:
             runs.append(Run(to_units(y_hat), tuple(recorder.passes)))
             return y_hat, crc
 
-    fields = (field.name for field in dataclasses.fields(CheckerboardCoder))
+    fields = (field.name for field in dataclasses.fields(GroupedCoder))
     return Spied(**{name: getattr(coder, name) for name in fields}), runs
 
 

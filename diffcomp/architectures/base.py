@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffcomp.architectures.architecture import Architecture
 from diffcomp.coding import grid
-from diffcomp.coding.checkerboard_coder import CheckerboardCoder
+from diffcomp.coding.grouped_coder import GroupedCoder
 from diffcomp.networks import parts, stages
 from diffcomp.networks.config import ModelConfig
 from diffcomp.params import Params
@@ -26,7 +26,7 @@ class BaseArchitecture(Architecture):
     vgg_losses = True
     whole_pixels = 2**21  # 1.1 GB
     in_tiles = True
-    coder = CheckerboardCoder
+    coder = GroupedCoder
     coded = parts.CODED
     coded_layers = (parts.CODED_LAYERS,)
     encoder = ("hyperprior/analysis", *parts.ENCODER)
@@ -47,13 +47,13 @@ class BaseArchitecture(Architecture):
     def decode_stages(self, config: ModelConfig, result: str) -> tuple[Stage, ...]:
         return stages.decode_stages(config, result)
 
-    def float_twin(self, coder: CheckerboardCoder) -> Params:
+    def float_twin(self, coder: GroupedCoder) -> Params:
         return coder.float_layers(parts.CODED_LAYERS)
 
-    def derive_coder(self, config: ModelConfig, params: Params) -> CheckerboardCoder:
-        from diffcomp.networks.coder_derivation import checkerboard_coder
+    def derive_coder(self, config: ModelConfig, params: Params) -> GroupedCoder:
+        from diffcomp.networks.coder_derivation import grouped_coder
 
-        return checkerboard_coder(config, params)
+        return grouped_coder(config, params)
 
     def network(self, config: ModelConfig) -> "CompressionModel":
         from diffcomp.networks.model import CompressionModel
@@ -71,6 +71,7 @@ class BaseArchitecture(Architecture):
 
         return {
             "linear": base.linear_objective,
+            "rate": base.rate_objective,
             "context": base.context_objective,
             "decoder": base.decoder_objective,
             "joint": base.joint_objective,

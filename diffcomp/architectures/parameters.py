@@ -16,7 +16,8 @@ def init_params(config: AnyModelConfig, key: Array) -> Params:
     half = jnp.full((1,), 0.5)
     x = jnp.zeros((1, 64, 64, 3))
     network = architecture_of(config).network(config)
-    variables = network.init(key, x, 1 + half, half, half, key)
+    # Compiled as one, only the draws are left; else every operation of the networks would be.
+    variables = jax.jit(network.init)(key, x, 1 + half, half, half, key)
     return flatten_dict(variables["params"], sep="/")
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from diffcomp.coding.channel_groups import Phase
+
 PARAMETER_BITS = 16  # fraction bits of the means and scales that come out
 LARGEST = 2**15 - 1  # of a weight
 LARGEST_ACTIVATION = 2**23 - 1
@@ -46,20 +48,25 @@ class FixedPointConv:
         """Bits dropped between accumulator and output."""
         return self.weight_bits + self.input_bits - self.output_bits
 
-    def __call__(self, h: np.ndarray) -> np.ndarray:
-        """Integer-valued float64 [B, H, W, C_in], magnitudes <= 2**23 -> [B, H, W, C_out]."""
+    def __call__(self, h: np.ndarray, phase: Phase | None = None) -> np.ndarray:
+        """Integer-valued float64 [B, H, W, C_in], magnitudes <= 2**23 -> [B, H, W, C_out].
+
+        With a phase: at its positions alone, [B, ceil((H - row) / 2), ceil((W - column) / 2), ...].
+        """
         side = self.kernel.shape[0]
         b, height, width, channels = h.shape
+        (top, left), stride = phase or (0, 0), 1 if phase is None else 2
+        shape = b, len(range(top, height, stride)), len(range(left, width, stride))
         margin = side // 2
         h = np.pad(h, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
-        total = np.tile(self.bias.astype(np.float64), (b * height * width, 1))
+        total = np.tile(self.bias.astype(np.float64), (math.prod(shape), 1))
         for i in range(side):
             for j in range(side):
                 # One product of matrices for each tap: of a stack of them NumPy makes one a row,
                 # and BLAS's threads would wait for each other as often.
-                tap = h[:, i : i + height, j : j + width].reshape(-1, channels)
-                total += tap @ self.kernel[i, j].astype(np.float64)
-        return round_shift(total, self.shift).reshape(b, height, width, len(self.bias))
+                tap = h[:, top + i : height + i : stride, left + j : width + j : stride]
+                total += tap.reshape(-1, channels) @ self.kernel[i, j].astype(np.float64)
+        return round_shift(total, self.shift).reshape(*shape, len(self.bias))
 
 
 def round_shift(value: np.ndarray, shift: int) -> np.ndarray:
@@ -125,8 +132,8 @@ class FixedPointLayers:
         convs = {name: quantize_conv(*weights[name], *layer_bits[name]) for name in weights}
         return cls(convs, slope)
 
-    def linear(self, name: str, h: np.ndarray) -> np.ndarray:
-        return self.convs[name](h)
+    def linear(self, name: str, h: np.ndarray, phase: Phase | None = None) -> np.ndarray:
+        return self.convs[name](h, phase)
 
     def activate(self, h: np.ndarray) -> np.ndarray:
         # |h| * slope stays below 2**53 for any |h| below 2**37, far above what a layer gives.

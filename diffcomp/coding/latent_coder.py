@@ -3,8 +3,8 @@
 Encoder and decoder run the same loop, `LatentCoder._code`: pass by pass it takes mean and table
 index of some positions of y, computed in integers, hands them to an object that writes symbols
 (encoder) or reads them (decoder), and fills in y_hat there, which the next pass may look at. Which
-passes there are is up to the family of networks: two over a checkerboard (`checkerboard_coder`) or
-one (`single_pass_coder`). A pass comes in parts of a few rows, so that memory does not grow with
+passes there are is up to the family of networks: some for each group of channels (`grouped_coder`)
+or one (`single_pass_coder`). A pass comes in parts of a few rows, so that memory does not grow with
 what is computed of each position. Three fixed-point units are used:
 
     y, mean, step   1 / 2**STEP_BITS of a unit of y
@@ -33,19 +33,18 @@ LARGEST_SYMBOL = 2**20  # symbols are clipped to +- this: far outside what any i
 
 
 class Part(NamedTuple):
-    """n positions of y in some rows, in row-major order, and how their symbols are coded."""
+    """Some rows, columns and channels of y, [h', w', C'], and how their symbols are coded."""
 
-    rows: slice
-    mask: np.ndarray  # bool [rows, w]
-    mean: np.ndarray  # int64 [n, C], in units of 2**-STEP_BITS
-    indexes: np.ndarray  # int32 [n, C], table of each symbol
+    at: tuple[slice, slice, slice]  # which rows, columns and channels
+    mean: np.ndarray  # int64 [h', w', C'], in units of 2**-STEP_BITS
+    indexes: np.ndarray  # int32 [h', w', C'], table of each symbol
 
 
 class Transfer(Protocol):
     """What writes or reads the symbols of y, part by part and pass by pass."""
 
     def part(self, coded: Part) -> np.ndarray:
-        """Symbols int32 [n, C]; those that `end_pass` corrects may be anything yet."""
+        """Symbols int32 [h', w', C']; those that `end_pass` corrects may be anything yet."""
 
     def end_pass(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each part of the pass: where in it, flattened, other symbols belong, and which."""
@@ -57,8 +56,8 @@ class _Writer:
         self._y, self._step = y, step
 
     def part(self, coded: Part) -> np.ndarray:
-        y_fixed = np.float64(self._y[coded.rows][coded.mask]) * 2.0**STEP_BITS
-        symbols = to_symbols((y_fixed - coded.mean) / self._step)
+        y_fixed = np.float64(self._y[coded.at]) * 2.0**STEP_BITS
+        symbols = to_symbols((y_fixed - coded.mean) / self._step[coded.at[-1]])
         self.encoder.encode_part(symbols, coded.indexes)
         return symbols
 
@@ -114,7 +113,7 @@ class LatentCoder(abc.ABC):
     def passes(
         self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int
     ) -> Iterator[Iterator[Part]]:
-        """The passes over y, in coding order, each in parts from the top; each position in one.
+        """The passes over y, in coding order, each in parts from the top; each element in one.
 
         z_symbols int32 [ceil(h/4), ceil(w/4), D]; y_hat int64 [h, w, C], in units of
         2**-STEP_BITS, holds the values of all passes before. Those of the same pass are not to be
@@ -166,21 +165,20 @@ class LatentCoder(abc.ABC):
 
         The order of the CRC is part of the format: z, then indexes and symbols of each pass.
         """
-        step = self.steps(quality_code)
-        y_hat = np.zeros((*shape, len(step)), np.int64)
+        steps = self.steps(quality_code)
+        y_hat = np.zeros((*shape, len(steps)), np.int64)
         crc = zlib.crc32(_little_endian(z_symbols))
         for parts in self.passes(z_symbols, y_hat, quality_code):
             coded = []
             for part in parts:
                 symbols = transfer.part(part)
-                y_hat[part.rows][part.mask] = part.mean + step * symbols
+                step = steps[part.at[-1]]
+                y_hat[part.at] = part.mean + step * symbols
                 crc = zlib.crc32(_little_endian(part.indexes), crc)
-                coded.append((y_hat[part.rows], part.mask, symbols))
-            for (rows, mask, symbols), (where, values) in zip(
-                coded, transfer.end_pass(), strict=False
-            ):
-                _correct(rows, mask, symbols, step, where, values)
-            for _, _, symbols in coded:
+                coded.append((y_hat[part.at], symbols, step))
+            for changed, (where, values) in zip(coded, transfer.end_pass(), strict=False):
+                _correct(*changed, where, values)
+            for _, symbols, _ in coded:
                 crc = zlib.crc32(_little_endian(symbols), crc)
         return y_hat, crc
 
@@ -235,18 +233,12 @@ def to_units(y_hat: np.ndarray) -> np.ndarray:
 
 
 def _correct(
-    y_hat: np.ndarray,
-    mask: np.ndarray,
-    symbols: np.ndarray,
-    step: np.ndarray,
-    where: np.ndarray,
-    values: np.ndarray,
+    y_hat: np.ndarray, symbols: np.ndarray, step: np.ndarray, where: np.ndarray, values: np.ndarray
 ) -> None:
-    """Puts values into a part's flattened symbols, and what they change into its rows of y_hat."""
-    n, channel = np.divmod(where, symbols.shape[-1])
-    row, column = (axis[n] for axis in np.nonzero(mask))
-    y_hat[row, column, channel] += step[channel] * (values - symbols[n, channel])
-    symbols[n, channel] = values
+    """Puts values into a part's flattened symbols, and what they change into its view of y_hat."""
+    at = np.unravel_index(where, symbols.shape)
+    y_hat[at] += step[at[-1]] * (values - symbols[at])
+    symbols[at] = values
 
 
 def _little_endian(array: np.ndarray) -> bytes:

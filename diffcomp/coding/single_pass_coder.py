@@ -59,8 +59,7 @@ class SinglePassCoder(LatentCoder):
     ) -> Iterator[Iterator[Part]]:
         del quality_code
         height, width = y_hat.shape[:2]
-        mask = np.ones((height, width), bool)
-        mean, scale = self.parameters(z_symbols)
-        mean, scale = mean[:height, :width][mask], scale[:height, :width][mask]
+        mean, scale = (array[:height, :width] for array in self.parameters(z_symbols))
         indexes = np.searchsorted(self.scale_thresholds, scale).astype(np.int32)
-        yield iter([Part(slice(0, height), mask, mean << (STEP_BITS - PARAMETER_BITS), indexes)])
+        everywhere = slice(0, height), slice(0, width), slice(None)
+        yield iter([Part(everywhere, mean << (STEP_BITS - PARAMETER_BITS), indexes)])

@@ -7,57 +7,19 @@ One model serves all rates: a real-valued quality in [1, 8] picks one gain per c
 The file's integers are made by `latent_coder`, from tables and integers derived from this.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from diffcomp.coding import entropy_parameters
 from diffcomp.coding.quality import normalized_quality
 from diffcomp.networks.config import ModelConfig
 from diffcomp.networks.entropy_models import FactorizedPrior, gaussian_bits
+from diffcomp.networks.entropy_network import FloatLayers
 from diffcomp.networks.latents import Latents, Rate, sum_per_image
 from diffcomp.networks.layers import Conditioning
-from diffcomp.networks.quantization import add_uniform_noise, ste_round
+from diffcomp.networks.quality_knots import interpolate_knots
+from diffcomp.networks.quantization import add_uniform_noise, quantize, ste_round
 from diffcomp.networks.transforms import AnalysisTransform, HyperAnalysis
-
-
-class FloatLayers(nn.Module):
-    """`entropy_parameters.Layers` in floats: what training uses, and what export turns integer."""
-
-    config: ModelConfig
-
-    def setup(self) -> None:
-        shapes = entropy_parameters.layer_shapes(
-            self.config.hyper_channels, self.config.coding_width, self.config.latent_channels
-        )
-        zero = nn.initializers.zeros
-        self.convs = {
-            name: nn.Conv(
-                n_out,
-                (side, side),
-                padding=side // 2,
-                kernel_init=zero if name.endswith("head") else nn.initializers.he_normal(),
-            )
-            for name, (side, _, n_out) in shapes.items()
-        }
-
-    def linear(self, name: str, h: Array) -> Array:
-        return self.convs[name](h)
-
-    def activate(self, h: Array) -> Array:
-        return nn.leaky_relu(h, entropy_parameters.SLOPE)
-
-    def first_pass(self, z_hat: Array) -> tuple[Array, Array]:
-        f = entropy_parameters.features(self, z_hat)
-        return f, entropy_parameters.first_pass(self, f)
-
-    def second_pass(self, f: Array, parameters: Array, anchors: Array) -> Array:
-        limit = entropy_parameters.ANCHOR_LIMIT
-        clipped = jnp.clip(anchors, -limit, limit)
-        seen = entropy_parameters.neighbours(self, clipped)
-        return entropy_parameters.second_pass(self, f, parameters, seen)
 
 
 class Hyperprior(nn.Module):
@@ -105,30 +67,9 @@ class Hyperprior(nn.Module):
     def _rate(self, latents: Latents, quality: Array, z_observed: Array) -> Rate:
         y, z = latents
         bits_z = self.prior(z_observed)
-        f, parameters = self.parameters.first_pass(ste_round(z))
         step = self.step(quality)[:, None, None, :]
-        even = jnp.asarray(entropy_parameters.anchor_mask(y.shape[1], y.shape[2]))
-
-        anchors = jnp.where(even, _quantize(y, parameters, step)[0], 0.0)
-        refined = self.parameters.second_pass(f, parameters, anchors)
-        y_hat, bits_y = _quantize(y, jnp.where(even, parameters, refined), step)
+        parameters = self.parameters(ste_round(z), y, step, quality)
+        y_hat, symbols = quantize(y, parameters, step)
+        log2_scale = jnp.split(parameters, 2, axis=-1)[1]
+        bits_y = gaussian_bits(symbols, jnp.exp2(log2_scale) / step)
         return Rate(y_hat=y_hat, bits_y=sum_per_image(bits_y), bits_z=sum_per_image(bits_z))
-
-
-def _quantize(y: Array, parameters: Array, step: Array) -> tuple[Array, Array]:
-    """y_hat, with straight-through gradients, and the bits of its symbols, both like y."""
-    mean, log2_scale = jnp.split(parameters, 2, axis=-1)
-    scale = jnp.exp2(log2_scale) / step
-    symbols = ste_round((y - mean) / step)
-    return mean + step * symbols, gaussian_bits(symbols, scale)
-
-
-def interpolate_knots(knots: Any, quality: Any) -> Any:
-    """Linear interpolation of knots [K, C], spread evenly over [1, 8], at quality [B] -> [B, C].
-
-    Piecewise-linear weights, max(0, 1 - |position - k|), so it works alike for both array kinds.
-    """
-    count = knots.shape[0]
-    position = normalized_quality(quality) * (count - 1)
-    weights = 1 - abs(position[:, None] - jnp.arange(count)[None, :])
-    return jnp.maximum(weights, 0.0) @ knots

@@ -23,5 +23,7 @@ SCORE = ("score_network", "score_conditioning")
 CODED = ENTROPY_MODEL + GAIN
 # The layers of which only the integers are kept, each a sub-tree: "convs_NAME".
 CODED_LAYERS = "hyperprior/parameters/convs_"
+# What its networks are told of the quality, at knots, and of the pass.
+BY_QUALITY, BY_PASS = "hyperprior/parameters/by_quality", "hyperprior/parameters/by_pass"
 # What stays float32 when the networks compute in bfloat16.
 FLOAT32 = LINEAR + HYPER_ANALYSIS + CODED

@@ -15,6 +15,16 @@ def add_uniform_noise(x: Array, key: Array) -> Array:
     return x + jax.random.uniform(key, x.shape, x.dtype, -0.5, 0.5)
 
 
+def quantize(y: Array, parameters: Array, step: Array) -> tuple[Array, Array]:
+    """y_hat = mean + step * symbols, and the symbols, with straight-through gradients; all like y.
+
+    parameters [..., 2 C]: mean, then log2 scale; step is broadcast to y.
+    """
+    mean = parameters[..., : y.shape[-1]]
+    symbols = ste_round((y - mean) / step)
+    return mean + step * symbols, symbols
+
+
 @jax.custom_vjp
 def lower_bound(x: Array, bound: float) -> Array:
     """max(x, bound), whose gradient also passes below the bound if descent would raise x.

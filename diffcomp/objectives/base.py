@@ -79,6 +79,14 @@ def linear_objective(objective: Objective, params: Params, x: Array, c: Conditio
     )
 
 
+def rate_objective(objective: Objective, params: Params, x: Array, c: Conditions) -> Loss:
+    """Rate of the encoder's y, which stays as it is: fits hyperprior and prior."""
+    model = objective.bind(params)
+    y = jax.lax.stop_gradient(model.analyze(x, c.quality))
+    terms = rate_terms(model.noisy_rate(model.latents(y), c.quality, c.key), x)
+    return _balanced(objective.loss, c, terms["bpp"], terms)
+
+
 def context_objective(objective: Objective, params: Params, x: Array, c: Conditions) -> Loss:
     """Error of the base reconstruction from the linear codec's y_hat: fits the context decoder."""
     model = objective.bind(params)

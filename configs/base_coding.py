@@ -1,0 +1,40 @@
+"""Trains the entropy model alone: fewer bits for the same symbols' worth, pictures as they were.
+
+    python launch/train.py --config=configs/base_coding.py --workdir=/tmp/coding \
+        --config.data.train=folder:/path/to/photographs
+
+base_further.py, but for these fields. Encoder, steps and decoder stay as they are, so that what is
+decoded stays too; only z and the parameters of y's distributions change. A step takes a fraction of
+a joint one's time.
+"""
+
+import runpy
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """`variant` as in base.py."""
+    folder = Path(__file__).parent
+    base = runpy.run_path(str(folder / "base.py"))
+    further = runpy.run_path(str(folder / "base_further.py"))
+    config = further["get_config"](variant)
+    config.unlock()
+    coding = base["stage"](
+        name="coding",
+        objective="rate",
+        steps=1_900,
+        # Crops of 4x4 positions of z: at 128 pixels most are at a border.
+        crop=256,
+        batch=8,
+        learning_rate=1e-3,
+        warmup=100,
+        final_rate=0.01,
+        multipliers=dict.fromkeys(base["CODING"], 1.0),
+    )
+    config.stages = (coding,)
+    if variant == "smoke":
+        base["shrink"](config)
+    config.lock()
+    return config
