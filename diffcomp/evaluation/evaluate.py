@@ -67,6 +67,7 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     """
     protocol = get_protocol(config.protocol)
     names = chosen_metrics(config.metrics)
+    catalogue.check_programs(names)
     for name in config.realism_0_metrics:
         if name not in names:
             raise ValueError(f"realism_0_metrics has {name!r}, which is none of the metrics.")
@@ -109,12 +110,17 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
 
 
 def chosen_metrics(chosen: Sequence[str]) -> list[str]:
-    """Names of metrics, "all" standing for all; raises ValueError for another name."""
+    """Names of metrics, "all" standing for all that need no program.
+
+    Raises ValueError for another name.
+    """
     for name in chosen:
         if name != ALL and name not in catalogue.METRICS:
             known = ", ".join((ALL, *catalogue.METRICS))
             raise ValueError(f"metric is {name!r}; it must be one of: {known}.")
-    return list(catalogue.METRICS) if ALL in chosen else list(dict.fromkeys(chosen))
+    own = [name for name, metric in catalogue.METRICS.items() if not metric.by_program]
+    names = [each for name in chosen for each in (own if name == ALL else [name])]
+    return list(dict.fromkeys(names))
 
 
 def make_candidates(config: EvaluateConfig) -> list[Candidate]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from diffcomp.distances import distortion
-from diffcomp.evaluation.metrics import vgg_pair
+from diffcomp.evaluation.metrics import libjxl_programs, vgg_pair
 from diffcomp.evaluation.metrics.complex_wavelet import cw_ssim
 from diffcomp.evaluation.metrics.deep_features import dists, lpips_alex, lpips_vgg
 from diffcomp.evaluation.metrics.feature_similarity import fsim
@@ -36,6 +36,7 @@ class Metric:
     higher_is_better: bool
     ideal: float  # of identical images
     min_side: int  # pixels; both sides of an image must have as many
+    by_program: bool = False  # on the PATH: see `libjxl_programs`
 
 
 _ALL = (
@@ -54,11 +55,20 @@ _ALL = (
     Metric("lpips_vgg", "LPIPS-VGG", lpips_vgg, False, 0.0, 16),
     Metric("dists", "DISTS", dists, False, 0.0, 16),
     Metric("flat_colour", "flat colour (Delta E)", flat_colour, False, 0.0, 32),
+    Metric("ssimulacra2", "SSIMULACRA2", libjxl_programs.ssimulacra2, True, 100.0, 8, True),
+    Metric("butteraugli", "Butteraugli", libjxl_programs.butteraugli, False, 0.0, 8, True),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 _SHARED = ("lpips_vgg", "dists")
 # What a metric may raise: XLA's errors are RuntimeErrors.
 FAILURES = (ValueError, ArithmeticError, RuntimeError, ImportError, OSError, MemoryError)
+
+
+def check_programs(names: Sequence[str]) -> None:
+    """Raises FileNotFoundError or RuntimeError for a metric whose program is missing or another."""
+    for name in names:
+        if METRICS[name].by_program:
+            libjxl_programs.check_program(name)
 
 
 def compare(name: str, image: np.ndarray, reference: np.ndarray) -> float:
