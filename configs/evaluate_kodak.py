@@ -33,7 +33,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.baselines = ("jpeg", "webp", "avif", "heic", "jxl")
     # JSON file of further codecs and their programs (see external_codecs.py); none if empty.
     c.external = ""
-    # Metrics of image pairs, or "all" but ssimulacra2 and butteraugli, which need libjxl's programs.
+    # Metrics of image pairs, or "all" but ssimulacra2 and butteraugli, which take programs.
     c.metrics = ("all",)
     # Distances between the sets of decoded and original images: fid, kid, fd_vgg, kd_vgg.
     c.set_metrics = ()

@@ -50,7 +50,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
         "--metrics",
         default="psnr,lpips_alex",
         metavar="A,B",
-        help="or all; ssimulacra2 and butteraugli, which all leaves out, need the programs of libjxl "
+        help="or all; ssimulacra2 and butteraugli, which all leaves out, need programs of libjxl "
         "(default: %(default)s)",
     )
     add("--set-metrics", default="", metavar="A,B", help="fid, kid, fd_vgg, kd_vgg (default: none)")

@@ -1,8 +1,9 @@
 """SSIMULACRA2 and Butteraugli, by the programs of libjxl, their authors' implementation.
 
 Both take 8-bit sRGB, as PPM without a profile, which libjxl reads as sRGB. Neither program tells
-its version, another package installs a `ssimulacra2` that is up to 30 points off, and Butteraugli has
-changed between releases. So each must first give the value of libjxl 0.11.2 for a drawn pair.
+its version, another package installs a `ssimulacra2` that is up to 30 points off, and
+Butteraugli has changed between releases. So each must first give the value of libjxl 0.11.2 for a
+drawn pair.
 
 Agreement with other routes, on three photographs as JPEG at qualities 10 to 95: SSIMULACRA2 in
 double precision by another implementation, its blur mended, to 0.1 at qualities up to 50 and to 1.5
