@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from diffcomp.distances import distortion
-from diffcomp.evaluation.metrics import libjxl_programs, vgg_pair
+from diffcomp.evaluation.metrics import libjxl_programs, shared_vgg
 from diffcomp.evaluation.metrics.complex_wavelet import cw_ssim
-from diffcomp.evaluation.metrics.deep_features import dists, lpips_alex, lpips_vgg
+from diffcomp.evaluation.metrics.deep_features import dists, lpips_alex, lpips_vgg, wasserstein
 from diffcomp.evaluation.metrics.feature_similarity import fsim
 from diffcomp.evaluation.metrics.flat_colour import flat_colour
 from diffcomp.evaluation.metrics.gradient import gmsd, haarpsi
@@ -54,12 +54,12 @@ _ALL = (
     Metric("lpips_alex", "LPIPS-Alex", lpips_alex, False, 0.0, 31),
     Metric("lpips_vgg", "LPIPS-VGG", lpips_vgg, False, 0.0, 16),
     Metric("dists", "DISTS", dists, False, 0.0, 16),
+    Metric("wasserstein", "Wasserstein distortion", wasserstein, False, 0.0, 16),
     Metric("flat_colour", "flat colour (Delta E)", flat_colour, False, 0.0, 32),
     Metric("ssimulacra2", "SSIMULACRA2", libjxl_programs.ssimulacra2, True, 100.0, 8, True),
     Metric("butteraugli", "Butteraugli", libjxl_programs.butteraugli, False, 0.0, 8, True),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-_SHARED = ("lpips_vgg", "dists")
 # What a metric may raise: XLA's errors are RuntimeErrors.
 FAILURES = (ValueError, ArithmeticError, RuntimeError, ImportError, OSError, MemoryError)
 
@@ -95,19 +95,21 @@ def compare_all(
 
     Quicker, since metrics that look through the same network share what they can.
     """
-    shares = set(_SHARED) <= set(names) and math.prod(image.shape[:2]) <= vgg_pair.MAX_PIXELS
+    shared = [name for name in names if name in shared_vgg.NAMES]
+    if len(shared) < 2 or math.prod(image.shape[:2]) > shared_vgg.MAX_PIXELS:
+        shared = []
     values: dict[str, float | Exception] = {}
     for name in names:
         try:
-            if shares and name in _SHARED:
-                if name not in values:
-                    _check(METRICS[name], image, reference)
-                    pair = vgg_pair.lpips_vgg_and_dists(image, reference)
-                    values |= dict(zip(_SHARED, pair, strict=True))
+            if name in values:
+                continue
+            if name in shared:
+                _check(METRICS[name], image, reference)
+                values |= shared_vgg.compare_by_vgg(shared, image, reference)
             else:
                 values[name] = compare(name, image, reference)
         except FAILURES as error:
-            values[name] = error
+            values |= dict.fromkeys(shared if name in shared else [name], error)
     return values
 
 
