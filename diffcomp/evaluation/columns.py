@@ -38,9 +38,7 @@ def definitions(names: Sequence[str], set_names: Sequence[str], workers: int) ->
     for name in names:
         direction = "higher" if higher_is_better(name) else "lower"
         texts[name] = f"{label(name)} on 8-bit sRGB images, mean over images; {direction} is better"
-    if "psnr" in names:
-        texts["psnr"] += "; a mean of decibels, over the three channels alike"
-    for name in names:
+        texts[name] += "".join(f"; {note}" for note in (catalogue.METRICS[name].note,) if note)
         if catalogue.METRICS[name].by_program:
             texts[name] += f"; {libjxl_programs.stated(name)}"
     for name in set_names:

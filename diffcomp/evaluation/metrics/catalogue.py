@@ -19,6 +19,7 @@ from diffcomp.evaluation.metrics.feature_similarity import fsim
 from diffcomp.evaluation.metrics.flat_colour import flat_colour
 from diffcomp.evaluation.metrics.gradient import gmsd, haarpsi
 from diffcomp.evaluation.metrics.information import vif
+from diffcomp.evaluation.metrics.libjxl_programs import butteraugli, ssimulacra2
 from diffcomp.evaluation.metrics.most_apparent_distortion import mad
 from diffcomp.evaluation.metrics.normalized_laplacian import nlpd
 from diffcomp.evaluation.metrics.saliency import vsi
@@ -36,13 +37,24 @@ class Metric:
     higher_is_better: bool
     ideal: float  # of identical images
     min_side: int  # pixels; both sides of an image must have as many
+    note: str = ""  # which of several variants it is
     by_program: bool = False  # on the PATH: see `libjxl_programs`
 
 
+# Which of the variants that go by one name each is; all at full size but FSIMc and VSI.
+_PSNR = "a mean of decibels, over the three channels alike"
+_SSIM = "of R, G and B each, a Gaussian window of 11x11, where it lies inside"
+_MS_SSIM = "of R, G and B each, five scales; an odd side's last row is doubled before it is halved"
+_LPIPS = "version 0.1 with its linear heads, images scaled to [-1, 1]"
+_DISTS = "without the authors' resizing of the shorter side to 256"
+_WASSERSTEIN = "VGG16, windows of 8 pixels: a configuration of our own"
+_FLAT = "CIE 1976, of mean colours of cells of 32x32 pixels that are flat in the original"
+_BUTTERAUGLI = "its 3-norm, at 80 nits"
+
 _ALL = (
-    Metric("psnr", "PSNR (dB)", distortion.psnr, True, math.inf, 1),
-    Metric("ssim", "SSIM", ssim, True, 1.0, 11),
-    Metric("ms_ssim", "MS-SSIM", ms_ssim, True, 1.0, 161),
+    Metric("psnr", "PSNR (dB)", distortion.psnr, True, math.inf, 1, _PSNR),
+    Metric("ssim", "SSIM", ssim, True, 1.0, 11, _SSIM),
+    Metric("ms_ssim", "MS-SSIM", ms_ssim, True, 1.0, 161, _MS_SSIM),
     Metric("cw_ssim", "CW-SSIM", cw_ssim, True, 1.0, 64),
     Metric("fsim", "FSIMc", fsim, True, 1.0, 48),
     Metric("vsi", "VSI", vsi, True, 1.0, 16),
@@ -51,15 +63,17 @@ _ALL = (
     Metric("nlpd", "NLPD", nlpd, False, 0.0, 32),
     Metric("mad", "MAD", mad, False, 0.0, 48),
     Metric("haarpsi", "HaarPSI", haarpsi, True, 1.0, 16),
-    Metric("lpips_alex", "LPIPS-Alex", lpips_alex, False, 0.0, 31),
-    Metric("lpips_vgg", "LPIPS-VGG", lpips_vgg, False, 0.0, 16),
-    Metric("dists", "DISTS", dists, False, 0.0, 16),
-    Metric("wasserstein", "Wasserstein distortion", wasserstein, False, 0.0, 16),
-    Metric("flat_colour", "flat colour (Delta E)", flat_colour, False, 0.0, 32),
-    Metric("ssimulacra2", "SSIMULACRA2", libjxl_programs.ssimulacra2, True, 100.0, 8, True),
-    Metric("butteraugli", "Butteraugli", libjxl_programs.butteraugli, False, 0.0, 8, True),
+    Metric("lpips_alex", "LPIPS-Alex", lpips_alex, False, 0.0, 31, _LPIPS),
+    Metric("lpips_vgg", "LPIPS-VGG", lpips_vgg, False, 0.0, 16, _LPIPS),
+    Metric("dists", "DISTS", dists, False, 0.0, 16, _DISTS),
+    Metric("wasserstein", "Wasserstein distortion", wasserstein, False, 0.0, 16, _WASSERSTEIN),
+    Metric("flat_colour", "flat colour (Delta E)", flat_colour, False, 0.0, 32, _FLAT),
+    Metric("ssimulacra2", "SSIMULACRA2", ssimulacra2, True, 100.0, 8, "version 2.1", True),
+    Metric("butteraugli", "Butteraugli", butteraugli, False, 0.0, 8, _BUTTERAUGLI, True),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+# Measured together or not at all: a model trained for one of them looks better by it.
+TOGETHER = ("lpips_alex", "lpips_vgg")
 # What a metric may raise: XLA's errors are RuntimeErrors.
 FAILURES = (ValueError, ArithmeticError, RuntimeError, ImportError, OSError, MemoryError)
 
