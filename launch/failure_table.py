@@ -1,7 +1,7 @@
 """A model beside other codecs of as many bytes: python launch/failure_table.py FOLDER
 
-FOLDER is one of `configs/evaluate_failures.py`, or of any evaluation. Prints a table in Markdown for the
-model's card; `--csv=FILE` keeps its rows, which belong beside the model.
+FOLDER is one of `configs/evaluate_failures.py`, or of any evaluation. Prints a table in Markdown
+for the model's card; `--csv=FILE` keeps its rows, which belong beside the model.
 """
 
 import argparse
