@@ -46,7 +46,7 @@ def test_a_cpu_takes_them_one_by_one():
 def test_batches_are_powers_of_two_no_larger_than_what_fits():
     assert [len(batch) for batch in _batches(list(range(11)), 4)] == [4, 4, 2, 1]
     assert [len(batch) for batch in _batches(list(range(7)), 100)] == [4, 2, 1]
-    assert sum(_batches(list(range(9)), 3), []) == list(range(9))
+    assert [i for batch in _batches(list(range(9)), 3) for i in batch] == list(range(9))
 
 
 def test_a_picture_that_is_refused_is_named_before_anything_is_computed(in_batches, tmp_path):
