@@ -3,8 +3,6 @@
 import jax
 from jax import lax
 
-from diffcomp.distances import winograd
-
 
 def conv_relu(
     x: jax.Array,
@@ -32,15 +30,3 @@ def conv_relu(
         precision=lax.Precision.HIGHEST,
     )
     return jax.nn.relu(x + bias.reshape(1, 1, 1, -1))
-
-
-def conv_relu_3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """`conv_relu` of 3x3 positions that keeps the sides."""
-    return conv_relu(x, kernel, bias, padding=1)
-
-
-def quick_conv_relu_3x3(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """The same to a few parts in a million, quicker where no gradient is wanted."""
-    if not winograd.pays(x, kernel):
-        return conv_relu_3x3(x, kernel, bias)
-    return jax.nn.relu(winograd.convolve(x, kernel) + bias.reshape(1, 1, 1, -1))

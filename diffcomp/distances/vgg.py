@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from diffcomp.distances.convolution import conv_relu, conv_relu_3x3
+from diffcomp.distances.convolution import conv_relu
 
 # Convolutions in each of the five blocks, between which lie the poolings.
 _BLOCKS = (2, 2, 3, 3, 3)
@@ -48,15 +48,14 @@ def vgg_later_blocks(
     biases: tuple[jax.Array, ...],
     first: jax.Array,
     pool: Callable[[jax.Array], jax.Array],
-    conv: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = conv_relu_3x3,
 ) -> list[jax.Array]:
-    """All five activations, from that of the first block on, by a convolution and a rectifier."""
+    """All five activations, from that of the first block on."""
     layers = iter(zip(kernels[_BLOCKS[0] :], biases[_BLOCKS[0] :], strict=True))
     activations = [first]
     for num_convs in _BLOCKS[1:]:
         x = pool(activations[-1])
         for _ in range(num_convs):
-            x = conv(x, *next(layers))
+            x = conv_relu(x, *next(layers), padding=1)
         activations.append(x)
     return activations
 

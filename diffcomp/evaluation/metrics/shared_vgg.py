@@ -2,7 +2,7 @@
 
 LPIPS and Wasserstein distortion take the same five blocks; DISTS the same first one, for before the
 first pooling they are alike, LPIPS by maxima and DISTS by roots of mean squares. All is as each
-metric alone has it, to some parts in a million. What the network makes of an original is kept while
+metric alone has it, to the rounding of float32. What the network makes of an original is kept while
 its reconstructions are judged, for all threads; of a reconstruction no more than the block at hand.
 """
 
@@ -16,7 +16,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from diffcomp.distances.convolution import quick_conv_relu_3x3
 from diffcomp.distances.dists import DistsWeights, dists_distance, l2_pool, load_dists
 from diffcomp.distances.lpips import lpips_distance, normalized, unit_length
 from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
@@ -69,11 +68,10 @@ def _activations(
 ) -> Activations:
     first = vgg_first_block(lpips.kernels, lpips.biases, normalized(x))
     of_lpips, of_dists, moments = [first], [first], ()
-    later_blocks = functools.partial(vgg_later_blocks, conv=quick_conv_relu_3x3)
     if "lpips_vgg" in names or "wasserstein" in names:
-        of_lpips = later_blocks(lpips.kernels, lpips.biases, first, max_pool_2x2)
+        of_lpips = vgg_later_blocks(lpips.kernels, lpips.biases, first, max_pool_2x2)
     if "dists" in names:
-        of_dists = later_blocks(dists.kernels, dists.biases, first, l2_pool)
+        of_dists = vgg_later_blocks(dists.kernels, dists.biases, first, l2_pool)
     if "wasserstein" in names:
         moments = local_moments((normalized(x), *of_lpips))
     later_of_lpips = of_lpips[1:] if "lpips_vgg" in names else []
