@@ -96,6 +96,7 @@ def check_program(metric: str) -> None:
 
 @functools.cache
 def check_file(metric: str, file: Path) -> None:
+    """As `check_program`, of a program that is there; once per process."""
     program = PROGRAMS[metric]
     value = _value(metric, *known_pair())
     if abs(value - program.known) > program.tolerance:
