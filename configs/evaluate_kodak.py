@@ -33,10 +33,11 @@ def get_config(variant: str = "") -> ConfigDict:
     c.baselines = ("jpeg", "webp", "avif", "heic", "jxl")
     # JSON file of further codecs and their programs (see external_codecs.py); none if empty.
     c.external = ""
-    # Metrics of image pairs, or "all".
+    # Metrics of image pairs, or "all" but ssimulacra2 and butteraugli, which take programs.
     c.metrics = ("all",)
-    # Distances between the sets of decoded and original images: fid, kid, fd_vgg, kd_vgg.
-    c.set_metrics = ()
+    # Distances between the sets of decoded and original images: fid, kid, fd_vgg, kd_vgg; "auto"
+    # is fd_vgg of 513 patches or more, and kd_vgg of 100 or more.
+    c.set_metrics = ("auto",)
     # File with the weights of Inception, which fid and kid need.
     c.inception = ""
     # Codec that Bjontegaard rates are against, also METRIC=CODEC; the first baseline if empty.
@@ -58,7 +59,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.out = "report"
     if variant == "smoke":
         c.update(qualities=(2.0, 5.0), realisms=(1.0,), baselines=("jpeg",))
-        c.update(metrics=("psnr", "lpips_alex"), report_images=1)
+        c.update(metrics=("psnr", "lpips_alex"), set_metrics=(), report_images=1)
     elif variant:
         raise ValueError(f"variant is {variant!r}; it must be '' or 'smoke'.")
     c.lock()

@@ -5,6 +5,7 @@ decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,49 @@ class Codec:
         if effort:
             y = self.networks.refine(image, y, z, code, effort)
             log.info("y is fitted to the picture, effort %d", effort)
+        return self._pack(y, z, code, (height, width))
+
+    def compress_batch(
+        self,
+        images: Sequence[Any],
+        quality: float | None = None,
+        *,
+        max_pixels: int = bitstream.MAX_PIXELS,
+    ) -> list[bytes]:
+        """Pictures, of any sizes -> the bytes of a `.dfc` file each, in their order.
+
+        On an accelerator, those that are padded to one size go through the networks together; on a
+        CPU, where that saves nothing, one by one, and the bytes are those that `compress` gives.
+        An accelerator may round batches otherwise than single pictures, and a file then differs in
+        a few symbols; it decodes to just what was written all the same.
+
+        images, quality, max_pixels: as `compress` has them. All pictures are in memory at once.
+        Raises as `compress`, before anything is computed; of a picture with its index, images[3].
+        """
+        pixels = [self._checked(*each, max_pixels) for each in enumerate(images)]
+        code = self._quality_code(quality)
+        files = [b""] * len(pixels)
+        for index, y, z in self.networks.encode_many(pixels, code):
+            files[index] = self._pack(y, z, code, pixels[index].shape[:2])
+        return files
+
+    def _checked(self, index: int, image: Any, max_pixels: int) -> np.ndarray:
+        """The pixels of images[index]; raises ValueError, with the index, where `compress` does."""
+        try:
+            pixels = as_pixels(image, max_pixels)
+            self.networks.in_tiles(*pixels.shape[:2])
+        except ValueError as error:
+            raise type(error)(f"images[{index}]: {error}") from error
+        return pixels
+
+    def _pack(self, y: np.ndarray, z: np.ndarray, code: int, size: tuple[int, int]) -> bytes:
         streams = self.model.coder.encode(y, z, code)
         log.info("z takes %d bytes, y %d", len(streams.z_stream), len(streams.y_stream))
         return bitstream.pack(
             Container(
                 fingerprint=self._fingerprint,
-                width=width,
-                height=height,
+                width=size[1],
+                height=size[0],
                 quality_code=code,
                 symbols_crc=streams.symbols_crc,
                 z_stream=streams.z_stream,

@@ -27,6 +27,13 @@ def encode_latents(
     return program("encode", config, image.shape)(params, image, np.float32(quality))
 
 
+def encode_batch(
+    config: AnyModelConfig, params: Params, images: np.ndarray, quality: float
+) -> tuple[Array, Array]:
+    """As `encode_latents`, of several images [B, H, W, 3] -> [B, ...]."""
+    return program("encode_batch", config, images.shape)(params, images, np.float32(quality))
+
+
 def estimate_bits(
     config: AnyModelConfig, params: Params, image: np.ndarray, quality: float
 ) -> float:

@@ -27,6 +27,15 @@ def encode(
     return latents.y[0], latents.z[0]
 
 
+def encode_batch(
+    config: AnyModelConfig, params: Params, images: Array, quality: Array
+) -> tuple[Array, Array]:
+    """As `encode`, of several images [B, H, W, 3] -> [B, ...]."""
+    qualities = jnp.broadcast_to(quality, images.shape[:1])
+    latents = _bound(config, params).encode(to_float(images), qualities)
+    return latents.y, latents.z
+
+
 def estimate_bits(config: AnyModelConfig, params: Params, image: Array, quality: Array) -> Array:
     """Bits of y and z, [], that the model expects of uint8 [H, W, 3], sides multiples of 64."""
     model = _bound(config, params)

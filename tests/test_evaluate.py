@@ -20,6 +20,8 @@ from tiny_model import MODEL, codec
 
 from diffcomp import cli
 from diffcomp.evaluation import pillow_codecs, set_distances
+from diffcomp.evaluation.columns import definitions
+from diffcomp.evaluation.evaluate import chosen_metrics
 from diffcomp.evaluation.row_file import FIXED, TIMES
 
 MODEL_OPTIONS = ("--model", str(MODEL), "--steps", "1", "--quality", "2")
@@ -53,7 +55,7 @@ def test_a_row_per_image_codec_and_quality(evaluated):
     keys += [("webp", q) for q in ("5", "30", "60", "90")]
     expected = {(image, *key) for image in "ab" for key in keys}
     assert {(r["image"], r["codec"], r["quality"]) for r in rows} == expected
-    assert tuple(rows[0]) == (*FIXED, "psnr", "lpips_alex", *TIMES, "pixels_crc")
+    assert tuple(rows[0]) == (*FIXED, "psnr", "lpips_alex", "lpips_vgg", *TIMES, "pixels_crc")
     assert all(all(row.values()) for row in rows)
     sizes = {r["image"]: (r["width"], r["height"]) for r in rows}
     assert sizes == {"a": ("101", "75"), "b": ("120", "64")}
@@ -88,7 +90,7 @@ def test_all_outputs_name_the_protocol_and_what_they_lack(evaluated):
     assert psnr["bd_rate_percent"] and psnr["reason"] == "2 pictures; an interval takes 5"
     assert int(psnr["wins"]) + int(psnr["losses"]) == 2
     assert {path.name for path in (out / "plots").iterdir()} == {
-        f"{name}.{kind}" for name in ("psnr", "lpips_alex") for kind in ("png", "svg")
+        f"{name}.{kind}" for name in ("psnr", "lpips_alex", "lpips_vgg") for kind in ("png", "svg")
     }
 
 
@@ -154,7 +156,10 @@ def test_sigint_leaves_rows_that_a_second_run_completes(folder, capsys, monkeypa
 def test_a_changed_setting_is_noticed(folder, capsys):
     assert run(folder, *QUICK, "--metrics", "psnr") == 0
     assert run(folder, *QUICK, "--metrics", "lpips_alex") == 1
-    assert "metrics were psnr, are lpips_alex; choose another --out" in capsys.readouterr().err
+    assert (
+        "metrics were psnr, are lpips_alex, lpips_vgg; choose another --out"
+        in capsys.readouterr().err
+    )
     shutil.copy(folder / "b.png", folder / "a.png")
     assert run(folder, *QUICK, "--metrics", "psnr") == 1
     assert "image a was another picture" in capsys.readouterr().err
@@ -216,24 +221,40 @@ def test_a_missing_package_names_the_extra(folder, capsys, monkeypatch):
 
 @pytest.fixture
 def distances(monkeypatch):
-    """A stand-in for the distances of sets: mean absolute difference, and the patches as images."""
+    """A stand-in for the distances of sets: mean absolute difference, and the patches as images.
 
-    def set_distance(name, images, references, inception=None):
+    It gives what was looked through networks.
+    """
+    seen = []
+
+    def features_of(name, images, what, inception=None):
         if name == "fid" and inception is None:
             raise ValueError("fid needs the weights of Inception")
-        pairs = zip(images, references, strict=True)
-        value = np.mean([np.abs(i.astype(int) - r).mean() for i, r in pairs])
-        return types.SimpleNamespace(value=value, patches=len(images))
+        seen.append(what)
+        return [image.astype(int) for image in images]
+
+    def distance_of_features(name, features, references):
+        pairs = zip(features, references, strict=True)
+        value = np.mean([np.abs(i - r).mean() for i, r in pairs])
+        return types.SimpleNamespace(value=value, patches=len(features))
 
     module = types.ModuleType("diffcomp.evaluation.metrics.distribution_distances")
-    module.SET_METRICS, module.set_distance = ("fid", "fd_vgg"), set_distance
+    of_vgg = {"fd_vgg": 4, "kd_vgg": 2}
+    module.SET_METRICS = {"fid": types.SimpleNamespace(uses_inception=True, min_patches=1)} | {
+        name: types.SimpleNamespace(uses_inception=False, min_patches=least)
+        for name, least in of_vgg.items()
+    }
+    module.features_of, module.distance_of_features = features_of, distance_of_features
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr("diffcomp.evaluation.metrics.distribution_distances", module, raising=False)
+    return seen
 
 
 def test_distances_of_sets_stand_in_the_summary(folder, distances):
     images = ("a.png", "b.png")
-    assert run(folder, *QUICK, "--set-metrics", "fd_vgg,fid", images=images) == 0
+    assert run(folder, *QUICK, "--set-metrics", "fd_vgg,fid,kd_vgg", images=images) == 0
+    # The originals once, each of the five qualities once, both for two distances.
+    assert sorted(distances) == ["images"] * 5 + ["references"]
     rows = read(folder / "out" / "summary.csv")
     assert {row["patches"] for row in rows} == {"2"} and {row["fid"] for row in rows} == {""}
     values = [float(row["fd_vgg"]) for row in rows]
@@ -243,11 +264,32 @@ def test_distances_of_sets_stand_in_the_summary(folder, distances):
     assert (folder / "out" / "plots" / "fd_vgg.svg").exists()
 
 
+def test_distances_of_sets_are_chosen_by_the_number_of_patches(distances):
+    assert set_distances.chosen(["auto"], [(512, 300), (256, 256)]) == ("kd_vgg",)
+    assert set_distances.chosen(["auto"], [(512, 512)]) == ("fd_vgg", "kd_vgg")
+    assert set_distances.chosen(["auto"], [(512, 512), (255, 900)]) == ()
+    assert set_distances.chosen(["auto", "fid"], [(256, 256)]) == ("fid",)
+    assert set_distances.chosen(["fd_vgg"], []) == ("fd_vgg",)
+
+
 def test_bad_distances_of_sets_are_refused(distances):
-    with pytest.raises(ValueError, match="set metric is 'fud'; it must be one of: fid, fd_vgg"):
+    with pytest.raises(ValueError, match="set metric is 'fud'; it must be one of: auto, fid,"):
         set_distances.check(["fud"], "")
     with pytest.raises(FileNotFoundError, match="absent.npz: no such file"):
         set_distances.check(["fid"], "absent.npz")
+
+
+def test_lpips_is_measured_by_both_networks_or_none():
+    both = ["psnr", "lpips_alex", "lpips_vgg", "ssim"]
+    assert chosen_metrics(["psnr", "lpips_vgg", "ssim"]) == both
+    assert chosen_metrics(["dists", "psnr"]) == ["dists", "psnr"]
+
+
+def test_definitions_say_which_variant_a_metric_is():
+    texts = definitions(["psnr", "ms_ssim", "lpips_alex", "lpips_vgg", "dists"], ["kd_vgg"], 1)
+    assert "odd side's last row is doubled" in texts["ms_ssim"]
+    assert "scaled to [-1, 1]" in texts["lpips_alex"] and "version 0.1" in texts["lpips_vgg"]
+    assert "without the authors' resizing" in texts["dists"]
 
 
 def test_the_launcher_reads_a_config(folder, monkeypatch, capsys):

@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import zlib
@@ -9,7 +10,7 @@ import pytest
 from metric_pairs import blur, face, pairs
 from pictures import jpeg, noise
 
-from diffcomp.evaluation.metrics import vgg_pair
+from diffcomp.evaluation.metrics import shared_vgg
 from diffcomp.evaluation.metrics.catalogue import METRICS, compare, compare_all
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "metrics.json").read_text())["pairs"]
@@ -18,8 +19,8 @@ PAIRS = pairs()
 ABSOLUTE = {"psnr", "ssim", "ms_ssim", "cw_ssim", "gmsd", "lpips_alex", "lpips_vgg", "dists"}
 # 0 where nothing is visible; two of its steps are 0 at once.
 ZERO_WHERE_INVISIBLE = {"mad"}
-# All but what looks at flat areas only, which has tests of its own.
-GENERAL = [name for name in METRICS if name != "flat_colour"]
+# All but what looks at flat areas only, and what programs compute; they have tests of their own.
+GENERAL = [n for n, metric in METRICS.items() if n != "flat_colour" and not metric.by_program]
 
 
 def sign(name: str) -> int:
@@ -30,7 +31,7 @@ def sign(name: str) -> int:
 def test_the_metrics_and_their_order():
     assert " ".join(METRICS) == (
         "psnr ssim ms_ssim cw_ssim fsim vsi vif gmsd nlpd mad haarpsi lpips_alex lpips_vgg dists "
-        "flat_colour"
+        "wasserstein flat_colour ssimulacra2 butteraugli"
     )
     assert all(metric.name == name for name, metric in METRICS.items())
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
@@ -41,7 +42,7 @@ def test_the_pairs_are_those_of_the_golden_file():
     assert found == {name: values["crc32"] for name, values in GOLDEN.items()}
 
 
-@pytest.mark.parametrize("name", GENERAL)
+@pytest.mark.parametrize("name", [name for name in GENERAL if name != "wasserstein"])
 def test_equals_an_independent_implementation(name):
     rules = {"abs": 1e-4, "rel": 0} if name in ABSOLUTE else {"abs": 1e-12, "rel": 1e-3}
     for pair, (image, reference) in PAIRS.items():
@@ -144,9 +145,10 @@ def test_vif_takes_the_second_image_as_the_reference():
     assert compare("vif", weak, strong) < 1 < compare("vif", strong, weak)
 
 
-def test_metrics_together_are_what_they_are_one_by_one():
+@pytest.mark.parametrize("count", [5, 6])
+def test_metrics_together_are_what_they_are_one_by_one(count):
     image, reference = jpeg(face(176, 192), 25), face(176, 192)
-    names = ["psnr", "dists", "ms_ssim", "lpips_vgg", "lpips_alex"]
+    names = ["psnr", "dists", "ms_ssim", "lpips_vgg", "lpips_alex", "wasserstein"][:count]
     found = compare_all(names, image, reference)
     assert set(found) == set(names)
     for name in names:
@@ -159,7 +161,7 @@ def test_a_metric_that_fails_leaves_the_others(monkeypatch):
     def refuse(*args):
         raise MemoryError("too large")
 
-    monkeypatch.setattr(vgg_pair, "lpips_vgg_and_dists", refuse)
+    monkeypatch.setattr(shared_vgg, "compare_by_vgg", refuse)
     found = compare_all(["ms_ssim", "dists", "lpips_vgg", "psnr"], image, reference)
     assert isinstance(found["ms_ssim"], ValueError) and isinstance(found["dists"], MemoryError)
     assert isinstance(found["lpips_vgg"], MemoryError) and found["psnr"] == compare(
@@ -169,11 +171,13 @@ def test_a_metric_that_fails_leaves_the_others(monkeypatch):
 
 def test_what_is_kept_of_an_original_is_of_that_original():
     """Two originals of one size, judged by turns and by several threads at once."""
-    vgg_pair.forget_references()
+    shared_vgg.forget_references()
     originals = [noise(seed, 32, 48) for seed in (1, 2, 3)]
     image = noise(4, 32, 48)
     expected = [compare("dists", image, original) for original in originals]
+    judge = functools.partial(shared_vgg.compare_by_vgg, ["lpips_vgg", "dists"])
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(vgg_pair.lpips_vgg_and_dists, [image] * 12, originals * 4))
-    np.testing.assert_allclose([dists for _, dists in found], expected * 4, rtol=0, atol=1e-6)
-    assert len(vgg_pair._kept) == 2
+        found = list(pool.map(judge, [image] * 12, originals * 4))
+    found = [each["dists"] for each in found]
+    np.testing.assert_allclose(found, expected * 4, rtol=0, atol=1e-6)
+    assert len(shared_vgg._kept) == 2

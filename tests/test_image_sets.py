@@ -31,6 +31,16 @@ def test_files_and_folders_by_their_short_names(tmp_path):
     assert named(single, str(tmp_path / "set")) == {"a": 1, "b": 2, "c": 3}
 
 
+def test_the_class_of_a_picture_is_the_sub_folder_that_it_lies_in(tmp_path):
+    names = ("top", "portrait/a", "foliage/b", "foliage/deeper/c")
+    for value, name in enumerate(names):
+        save(tmp_path / "set" / f"{name}.png", value)
+    single = save(tmp_path / "alone" / "d.png", 9)
+    images = open_images([str(tmp_path / "set"), single], NONE)
+    assert images.classes == {"a": "portrait", "b": "foliage", "c": "foliage"}
+    assert open_images([str(tmp_path / "set" / "foliage")], NONE).classes == {"c": "deeper"}
+
+
 def test_names_are_longer_where_short_ones_meet(tmp_path):
     paths = [save(tmp_path / "a.png", 1), save(tmp_path / "a.bmp", 2)]
     assert named(*paths) == {"a.png": 1, "a.bmp": 2}

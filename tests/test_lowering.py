@@ -52,6 +52,13 @@ def test_encoding_and_decoding(name):
 
     y, z = lowered(encode, params, image, one).out_avals
     assert (y.shape[:2], z.shape[:2]) == ((4, 4), (1, 1))
+
+    def encode_batch(params, images, quality):
+        return network_programs.encode_batch(model, params, images, quality)
+
+    batch = shape(2, *image.shape, dtype=jnp.uint8)
+    latents = lowered(encode_batch, params, batch, one).out_avals
+    assert [each.shape for each in latents] == [(2, *y.shape), (2, *z.shape)]
     for dtype in ("float32", "bfloat16"):
 
         def synthesize(params, y_hat, *knobs, dtype=dtype):

@@ -21,8 +21,8 @@ PROGRAM = Path(__file__).parent / "mesh_program.py"
 def trained(folder, data, fsdp, devices, processes=({},)):
     """The results of `mesh_program`, run once with each of the environments beside each other."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-    # No compilation cache: programs that come from it, of several devices on a CPU, may wait for
-    # each other for ever in JAX 0.5.
+    # Now and then, eight devices on two cores wait for each other for ever (JAX 0.5.3 and 0.10.2);
+    # why is not known. The compilation cache was suspected, wrongly or not, and stays off.
     common = {"XLA_FLAGS": flags, "JAX_ENABLE_COMPILATION_CACHE": "0"}
     out = folder / "results.npz"
     command = [sys.executable, str(PROGRAM), str(out), str(data), str(fsdp)]

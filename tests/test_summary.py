@@ -57,6 +57,29 @@ def found():
     )
 
 
+def test_rates_of_each_class_are_of_its_pictures_alone(found, tmp_path, capsys):
+    rates = dict.fromkeys(NAMES, "jpeg")
+    classes = {"a": "portrait", "b": "foliage", "elsewhere": "night"}
+    of_classes = summary.compare_classes(classes, ROWS, LADDERS, JUDGED, rates)
+    assert [(name, r.metric, r.of) for name, r in of_classes if r.metric == "psnr"] == [
+        ("foliage", "psnr", 1),
+        ("portrait", "psnr", 1),
+    ]
+    alone = {key: row for key, row in ROWS.items() if key[0] == "b"}
+    assert of_classes[0][1] == summary.compare_codecs(alone, LADDERS, JUDGED, rates)[0]
+    assert not summary.compare_classes({"a": "one", "b": "one"}, ROWS, LADDERS, JUDGED, rates)
+    found = dataclasses.replace(found, class_rates=tuple(of_classes))
+    summary_files.write(found, tmp_path)
+    with (tmp_path / "class_rates.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    expected = [(name, metric) for name in ("foliage", "portrait") for metric in NAMES]
+    assert [(line["class"], line["metric"]) for line in lines] == expected
+    kept = json.loads((tmp_path / "summary.json").read_text())["class_rates"]
+    assert kept[0]["class"] == "foliage" and kept[0]["bd_rate_percent"] == pytest.approx(-50)
+    printed_tables.print_summary(found, "out")
+    assert "by class of picture" in capsys.readouterr().out
+
+
 def test_each_image_weighs_the_same_and_decibels_are_averaged(found):
     assert [(p.codec, p.quality) for p in found.points][:5] == [
         ("new", "1"), ("new", "2"), ("new", "4"), ("new", "8"), ("jpeg", "1"),

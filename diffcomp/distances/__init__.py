@@ -3,7 +3,8 @@
 Where to read:
 
     grey levels                                distortion.py
-    features of a trunk                        lpips.py (lpips_weights), dists.py
+    features of a trunk                        lpips.py (lpips_weights), dists.py,
+                                               wasserstein_distortion.py
     the trunks                                 vgg.py, convolution.py
     what repeats from cell to cell             grid_error.py
 """

@@ -14,7 +14,7 @@ Where to read, from the command to its files:
     means, Bjontegaard rates, their intervals  summary.py, bd_rate.py, rate_comparison.py
     what the columns are called and mean       columns.py
     figures that others published              published.py, published_results/
-    tables                                     summary_files.py, printed_tables.py
+    tables                                     summary_files.py, printed_tables.py, failure_table.py
     plots, report                              plots.py, report.py, report_template/
 
 Nothing else in the package imports from here, but the command line and the page.

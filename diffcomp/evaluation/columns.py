@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from diffcomp.evaluation.bd_rate import LEAST_OVERLAP, LEAST_POINTS, METHOD
-from diffcomp.evaluation.metrics import catalogue
+from diffcomp.evaluation.metrics import catalogue, libjxl_programs
 from diffcomp.evaluation.rate_comparison import LEVEL, RESAMPLES
 
 _LABELS = {  # of columns that are no metrics of image pairs
@@ -38,8 +38,9 @@ def definitions(names: Sequence[str], set_names: Sequence[str], workers: int) ->
     for name in names:
         direction = "higher" if higher_is_better(name) else "lower"
         texts[name] = f"{label(name)} on 8-bit sRGB images, mean over images; {direction} is better"
-    if "psnr" in names:
-        texts["psnr"] += "; a mean of decibels, over the three channels alike"
+        texts[name] += "".join(f"; {note}" for note in (catalogue.METRICS[name].note,) if note)
+        if catalogue.METRICS[name].by_program:
+            texts[name] += f"; {libjxl_programs.stated(name)}"
     for name in set_names:
         texts[name] = f"{label(name)} between all decoded and all original images, 256x256 patches"
     texts |= {

@@ -46,8 +46,19 @@ def add_parser(commands) -> None:  # noqa: ANN001
         "NAME=QUALITY/QUALITY/... (default: %(default)s)",
     )
     add("--external", default="", metavar="FILE", help="JSON of further codecs and their programs")
-    add("--metrics", default="psnr,lpips_alex", metavar="A,B", help="or all (default: %(default)s)")
-    add("--set-metrics", default="", metavar="A,B", help="fid, kid, fd_vgg, kd_vgg (default: none)")
+    add(
+        "--metrics",
+        default="psnr,lpips_alex",
+        metavar="A,B",
+        help="or all; ssimulacra2 and butteraugli, which all leaves out, need programs of libjxl "
+        "(default: %(default)s)",
+    )
+    add(
+        "--set-metrics",
+        default="auto",
+        metavar="A,B",
+        help="fid, kid, fd_vgg, kd_vgg; auto: the last two at 513 and 100 patches (default: auto)",
+    )
     add("--inception", default="", metavar="FILE", help="weights of Inception, for fid and kid")
     add(
         "--anchor",

@@ -67,6 +67,7 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     """
     protocol = get_protocol(config.protocol)
     names = chosen_metrics(config.metrics)
+    catalogue.check_programs(names)
     for name in config.realism_0_metrics:
         if name not in names:
             raise ValueError(f"realism_0_metrics has {name!r}, which is none of the metrics.")
@@ -74,7 +75,8 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     set_distances.check(config.set_metrics, config.inception)
     images = open_images(config.images, protocol)
     candidates = make_candidates(config)
-    anchors = chosen_anchors(config.anchor, candidates, [*names, *config.set_metrics])
+    set_names = set_distances.possible(config.set_metrics)
+    anchors = chosen_anchors(config.anchor, candidates, [*names, *set_names])
     workers = config.workers or os.cpu_count() or 1
     out = Path(config.out)
     settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in candidates})
@@ -82,25 +84,31 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     cache = RowCache(config.cache)
     measured = runner.run(images, candidates, names, rows, workers, progress, cache)
     chosen = {key: row for key, row in rows.rows.items() if key[0] in measured}
-    sets, set_notes = set_distances.compare_sets(images, candidates, config, rows)
+    sizes = {row.image: (row.height, row.width) for row in chosen.values()}
+    set_names = set_distances.chosen(config.set_metrics, list(sizes.values()))
+    sets, set_notes = set_distances.compare_sets(set_names, images, candidates, config, rows)
     ladders = {c.name: c.qualities for c in candidates}
     judged = {c.name: c.judged_by(names) for c in candidates}
     points = summary.summarize(chosen, ladders, judged, sets)
     quoted = published.load(protocol.name) if config.published else []
-    compared = [*names, *config.set_metrics]
-    patches = ("patches",) if config.set_metrics else ()
+    own_anchors = {name: anchors[name] for name in names}
+    compared = [*names, *set_names]
+    patches = ("patches",) if set_names else ()
     found = Summary(
         protocol=protocol,
         columns=(*summary.MEANS, *compared, *patches, *summary.TIMES),
         points=tuple(points),
         rates=(
-            *summary.compare_codecs(chosen, ladders, judged, {n: anchors[n] for n in names}),
-            *summary.compare_by_sets(points, {n: anchors[n] for n in config.set_metrics}),
+            *summary.compare_codecs(chosen, ladders, judged, own_anchors),
+            *summary.compare_by_sets(points, {n: anchors[n] for n in set_names}),
         ),
-        definitions=definitions(names, config.set_metrics, workers),
+        definitions=definitions(names, set_names, workers),
         candidates=settings.candidates,
         tuned=tuple(c.name for c in candidates if protocol.name in c.tuned_on),
         notes=(*_notes(config, images, measured, rows, points, len(quoted)), *set_notes),
+        class_rates=tuple(
+            summary.compare_classes(images.classes, chosen, ladders, judged, own_anchors)
+        ),
     )
     summary_files.write(found, out)
     plots.draw(found, quoted, out / "plots", config.linear_rate)
@@ -109,12 +117,18 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
 
 
 def chosen_metrics(chosen: Sequence[str]) -> list[str]:
-    """Names of metrics, "all" standing for all; raises ValueError for another name."""
+    """Names of metrics, "all" standing for all that need no program; LPIPS by both networks.
+
+    Raises ValueError for another name.
+    """
     for name in chosen:
         if name != ALL and name not in catalogue.METRICS:
             known = ", ".join((ALL, *catalogue.METRICS))
             raise ValueError(f"metric is {name!r}; it must be one of: {known}.")
-    return list(catalogue.METRICS) if ALL in chosen else list(dict.fromkeys(chosen))
+    own = [name for name, metric in catalogue.METRICS.items() if not metric.by_program]
+    expanded = {ALL: own} | dict.fromkeys(catalogue.TOGETHER, catalogue.TOGETHER)
+    names = [each for name in chosen for each in expanded.get(name, [name])]
+    return list(dict.fromkeys(names))
 
 
 def make_candidates(config: EvaluateConfig) -> list[Candidate]:

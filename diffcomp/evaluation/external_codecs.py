@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from diffcomp.evaluation.candidates import Candidate
-from diffcomp.evaluation.program_codecs import decode_by, encode_by, named_with_crc
+from diffcomp.evaluation.metrics.programs import named_with_crc
+from diffcomp.evaluation.program_codecs import decode_by, encode_by
 
 _PLACES = {"encode": {"q", "src", "bits"}, "decode": {"bits", "dst"}}
 _FIELDS = {"encode", "decode", "qualities", "suffix", "version"}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,8 @@ class ImageSet:
     protocol: Protocol
     left_out: Counter[str]  # pictures of other kinds in the folders, by suffix
     drawn: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # By name: the sub-folder, such as portrait or foliage, of pictures that lie in one.
+    classes: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __iter__(self) -> Iterator[NamedImage]:
         for name, pixels in self.drawn.items():
@@ -84,20 +87,30 @@ def open_images(sources: Sequence[str], protocol: Protocol) -> ImageSet:
     hint = f" Get {protocol.where}" if protocol.where else ""
     if not sources and not protocol.source:
         raise ValueError(f"No images given; protocol {protocol.name} has no data set.{hint}")
-    paths, data_sets, left_out = [], {}, Counter()
+    paths, data_sets, left_out, classes = [], {}, Counter(), {}
     for source in sources or [protocol.source]:
         if source.startswith(TFDS):
             place = source.removeprefix(TFDS)
             data_sets[place] = _open_tfds(place, hint)
         elif Path(source).is_dir():
             folder = FolderImages(source)
-            paths += [Path(folder.name(index)) for index in range(len(folder))]
+            found = [Path(folder.name(index)) for index in range(len(folder))]
+            classes |= {path: name for path in found if (name := _class(Path(source), path))}
+            paths += found
             left_out += folder.left_out
         elif Path(source).is_file():
             paths.append(Path(source))
         else:
             raise ImageError(f"{source}: no such file or folder.{hint}")
-    return ImageSet(_name(paths), data_sets, protocol, left_out)
+    files = _name(paths)
+    by_name = {name: classes[path] for name, path in files.items() if path in classes}
+    return ImageSet(files, data_sets, protocol, left_out, classes=by_name)
+
+
+def _class(folder: Path, path: Path) -> str:
+    """The sub-folder of `folder` in which a picture lies; empty if it lies in none."""
+    parts = Path(os.path.relpath(path, folder)).parts
+    return parts[0] if len(parts) > 1 else ""
 
 
 def _open_tfds(place: str, hint: str) -> TfdsImages:

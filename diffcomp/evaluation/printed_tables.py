@@ -1,13 +1,14 @@
 """A summary on stdout: means, Bjontegaard rates, notes."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from diffcomp.evaluation.columns import label
-from diffcomp.evaluation.rate_comparison import WORST
+from diffcomp.evaluation.rate_comparison import WORST, RateComparison
 from diffcomp.evaluation.summary import Summary
 
 
@@ -27,7 +28,10 @@ def print_summary(found: Summary, out: str) -> None:
         table.add_row(found.marked(point.codec), point.quality, *cells)
     console.print(table)
     if found.rates:
-        console.print(_rate_table(found))
+        title = "Bjontegaard rates, 95 % intervals over the pictures"
+        console.print(_rate_table(title, [("", rate) for rate in found.rates], found))
+    if found.class_rates:
+        console.print(_rate_table("The same by class of picture", found.class_rates, found))
     for name, settings in found.candidates.items():
         console.print(f"{name}: {settings}", markup=False, highlight=False)
     for note in (*found.warnings(), *found.notes):
@@ -35,16 +39,19 @@ def print_summary(found: Summary, out: str) -> None:
     console.print(f"Report: {Path(out) / 'report.html'}", markup=False, highlight=False)
 
 
-def _rate_table(found: Summary) -> Table:
-    """Bjontegaard rates with their intervals; rates that there are none of say why."""
-    table = Table(title="Bjontegaard rates, 95 % intervals over the pictures")
-    for heading in ("metric", "codec", "against", "rate", "interval", "verdict", "worst pictures"):
+def _rate_table(title: str, rates: Sequence[tuple[str, RateComparison]], found: Summary) -> Table:
+    """Rates by class, with their intervals; rates that there are none of say why."""
+    table = Table(title=title)
+    own = ["class"] if rates[0][0] else []
+    heads = ("metric", "codec", "against", "rate", "interval", "verdict", "worst pictures")
+    for heading in (*own, *heads):
         table.add_column(heading, overflow="fold")
-    for rate in found.rates:
+    for name, rate in rates:
         percent, interval = rate.rate.percent, rate.interval
         low, high = interval.low, interval.high
         worst = ", ".join(f"{name} {value:+.0f} %" for name, value in rate.differences[:WORST])
         table.add_row(
+            *([name] if own else []),
             label(rate.metric),
             found.marked(rate.codec),
             found.marked(rate.anchor),

@@ -4,9 +4,7 @@ import dataclasses
 import functools
 import os
 import shutil
-import subprocess
 import tempfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from diffcomp.evaluation.candidates import Candidate
+from diffcomp.evaluation.metrics.programs import find_program, named_with_crc, run_program
 
 VTM_CONFIG = "DIFFCOMP_VTM_CONFIG"  # environment variable: path of encoder_intra_vtm.cfg
 # Y, Cb and Cr of full-range RGB by ITU-R BT.709, rows of the matrix; chroma is centred at 128.
@@ -40,12 +39,7 @@ def program_candidate(name: str) -> Candidate:
     programs = PROGRAM_CODECS[name]
     files = []
     for program in (programs.encoder, programs.decoder):
-        found = shutil.which(program)
-        if found is None:
-            raise FileNotFoundError(
-                f"Baseline {name} needs the program {program} on the PATH: {programs.where}"
-            )
-        files.append(Path(found))
+        files.append(find_program(program, f"Baseline {name}", programs.where))
     if name == "vtm":
         files.append(vtm_config())
     return Candidate(
@@ -57,11 +51,6 @@ def program_candidate(name: str) -> Candidate:
         suffix=programs.suffix,
         is_model=False,
     )
-
-
-def named_with_crc(file: Path) -> str:
-    """A program's name and the CRC-32 of its file: few of them tell their version alike."""
-    return f"{file.name} {zlib.crc32(file.read_bytes()):08x}"
 
 
 def vtm_config() -> Path:
@@ -153,14 +142,6 @@ def decode_by(command: Sequence[str], data: bytes) -> np.ndarray:
             raise RuntimeError(f"{command[0]} ended well but wrote no picture")
         with Image.open(target) as image:
             return np.array(image.convert("RGB"))
-
-
-def run_program(*command: object) -> None:
-    """Raises RuntimeError with the program's last line if it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise RuntimeError(f"{command[0]} failed with exit code {done.returncode}: {lines[-1]}")
 
 
 PROGRAM_CODECS = {

@@ -19,6 +19,7 @@ import jax
 from diffcomp.compilation_cache import cache_folder
 from diffcomp.evaluation.candidates import Candidate
 from diffcomp.evaluation.image_sets import NamedImage
+from diffcomp.evaluation.metrics import libjxl_programs
 from diffcomp.evaluation.rows import quality_text
 from diffcomp.files import atomic_file
 from diffcomp.files.atomic_file import FileError
@@ -102,7 +103,7 @@ class RowCache:
 
 @functools.cache
 def figures_version() -> str:
-    """Of the code, the libraries and the kind of device that figures come from."""
+    """Of the code, libraries, programs and the kind of device that figures come from."""
     digest = hashlib.sha256()
     for part in _CODE:
         path = PACKAGE / part
@@ -110,5 +111,6 @@ def figures_version() -> str:
             if file.suffix in (".py", ".npz"):
                 digest.update(str(file.relative_to(PACKAGE)).encode() + file.read_bytes())
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
+    versions += libjxl_programs.found()
     digest.update(json.dumps([versions, jax.default_backend()]).encode())
     return digest.hexdigest()

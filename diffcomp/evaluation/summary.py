@@ -38,6 +38,7 @@ class Summary:
     candidates: dict[str, str]  # name -> settings
     tuned: tuple[str, ...]  # candidates that were tuned on pictures of this protocol
     notes: tuple[str, ...]
+    class_rates: tuple[tuple[str, RateComparison], ...] = ()  # of each class of pictures
 
     def warnings(self) -> list[str]:
         """What keeps a figure from being one, before all other notes."""
@@ -117,6 +118,25 @@ def compare_codecs(
             if codec != anchor and name in judged[codec]
         ]
     return comparisons
+
+
+def compare_classes(
+    classes: Mapping[str, str],
+    rows: Mapping[Key, Row],
+    qualities: Mapping[str, Sequence[float | None]],
+    judged: Mapping[str, Sequence[str]],
+    anchors: Mapping[str, str],
+) -> list[tuple[str, RateComparison]]:
+    """(class, comparison) as `compare_codecs` has them, of the pictures of each class alone.
+
+    None of fewer than two classes. `classes` has those of pictures by name.
+    """
+    names = sorted({classes[image] for image, _, _ in rows if image in classes})
+    found = []
+    for name in names if len(names) > 1 else ():
+        chosen = {key: row for key, row in rows.items() if classes.get(key[0]) == name}
+        found += [(name, rate) for rate in compare_codecs(chosen, qualities, judged, anchors)]
+    return found
 
 
 def _curves(

@@ -1,4 +1,4 @@
-"""A summary as files: summary.csv, summary.json, bd_rate.csv and picture_rates.csv."""
+"""A summary as files: summary.csv and .json, and the rates in all, by class and by picture."""
 
 import csv
 import importlib.metadata
@@ -61,6 +61,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             }
             for rate in summary.rates
         ],
+        "class_rates": [{"class": name} | rate_figures(rate) for name, rate in summary.class_rates],
     }
 
 
@@ -106,6 +107,10 @@ def _write_rates(summary: Summary, folder: Path) -> None:
     _write_csv(
         folder / "bd_rate.csv", ("protocol", *head, "settings", "anchor_settings", "worst"), lines
     )
+    if summary.class_rates:
+        figures = [{"class": c} | rate_figures(rate) for c, rate in summary.class_rates]
+        class_lines = [(name, *map(_cell, each.values())) for each in figures]
+        _write_csv(folder / "class_rates.csv", ("protocol", *figures[0]), class_lines)
     picture_lines = [
         (name, rate.metric, rate.codec, rate.anchor, picture, *map(_cell, vars(alone).values()))
         for rate in summary.rates

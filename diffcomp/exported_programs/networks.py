@@ -43,6 +43,11 @@ class ProgramNetworks(CodecNetworks):
         self.padded_size(height, width)
         return False
 
+    @property
+    def in_batches(self) -> bool:
+        """Never: the programs take one picture."""
+        return False
+
     def sampling(self, quality: float, settings: DecodeSettings) -> Sampling:
         """How a file of this quality is decoded; raises as `Sampling`."""
         return Sampling(self.model, self.programs, self.decode_params, quality, settings)

@@ -12,6 +12,7 @@ only with each other.
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -138,21 +139,45 @@ def set_distance(
         rules, or if a set has fewer patches than the distance needs.
       WeightsError, OSError: for a file that cannot be used.
     """
+    features, reference_features = (
+        features_of(name, each, what, inception)
+        for what, each in (("images", images), ("references", references))
+    )
+    return distance_of_features(name, features, reference_features)
+
+
+def features_of(
+    name: str, images: Iterable[np.ndarray], what: str, inception: Path | None = None
+) -> np.ndarray:
+    """The vectors float32 [N, D] that the distance `name` compares; `what` names the set in errors.
+
+    Distances by one network compare the same vectors. Arguments, raises: see `set_distance`.
+    """
+    return _features(_embedding(_metric(name), inception), patches_of(images, what))
+
+
+def distance_of_features(
+    name: str, features: np.ndarray, reference_features: np.ndarray
+) -> SetDistance:
+    """The distance `name` between two results of `features_of`; raises as `set_distance` does."""
+    metric = _metric(name)
+    for what, each in (("images", features), ("references", reference_features)):
+        if len(each) < metric.min_patches:
+            raise ValueError(
+                f"{what} have {len(each)} patches of 256x256; {metric.label} needs at least "
+                f"{metric.min_patches}."
+            )
+    value = metric.function(features, reference_features)
+    return SetDistance(value, len(features), len(reference_features))
+
+
+def _metric(name: str) -> SetMetric:
     if name not in SET_METRICS:
         raise ValueError(f"set metric is {name!r}; it must be one of {', '.join(SET_METRICS)}.")
-    metric = SET_METRICS[name]
-    embed = _embedding(metric, inception)
-    features = []
-    for what, each in (("images", images), ("references", references)):
-        features.append(_features(embed, patches_of(each, what)))
-        if len(features[-1]) < metric.min_patches:
-            raise ValueError(
-                f"{what} have {len(features[-1])} patches of 256x256; {metric.label} needs at "
-                f"least {metric.min_patches}."
-            )
-    return SetDistance(metric.function(*features), len(features[0]), len(features[1]))
+    return SET_METRICS[name]
 
 
+@functools.lru_cache(maxsize=1)  # The network is read once for all sets.
 def _embedding(metric: SetMetric, inception: Path | None) -> Callable[[np.ndarray], np.ndarray]:
     """A function of patches uint8 [B, 256, 256, 3] that returns their vectors, float32 [B, D]."""
     if not metric.uses_inception:

@@ -25,6 +25,12 @@ def patches(image: np.ndarray) -> Iterator[np.ndarray]:
                 yield image[top : top + SIDE, left : left + SIDE]
 
 
+def count_patches(height: int, width: int) -> int:
+    """How many `patches` gives of an image; 0 of one with a side below 256."""
+    rows, columns = height // SIDE, width // SIDE
+    return rows * columns + max(rows - 1, 0) * max(columns - 1, 0)
+
+
 def patches_of(images: Iterable[np.ndarray], what: str) -> Iterator[np.ndarray]:
     """The patches of all images in turn.
 

@@ -30,22 +30,28 @@ function drawWorst() {
 function drawRates() {
   $("rates-text").textContent = "Rate at equal quality against the anchor; negative means smaller files. "
     + "In square brackets the 95 % interval over the pictures: where it holds 0 there is no difference.";
-  const heads = ["metric", "codec", "against", "rate", "smaller / larger files",
-    "5 / 50 / 95 % of pictures below", "range compared"];
-  const body = data.bd_rates.map((rate) => {
+  fillRates($("rates"), data.bd_rates, false);
+  $("classes-section").hidden = !data.class_rates.length;
+  fillRates($("classes"), data.class_rates, true);
+  drawScatter();
+}
+
+function fillRates(table, rates, byClass) {
+  const heads = [...(byClass ? ["class"] : []), "metric", "codec", "against", "rate",
+    "smaller / larger files", "5 / 50 / 95 % of pictures below", "range compared"];
+  const body = rates.map((rate) => {
     const cell = (text, kind = "") => element("td", { textContent: text, className: kind });
     const spread = rate.percentile_50 === null ? ""
       : [5, 50, 95].map((p) => percent(rate[`percentile_${p}`])).join(" / ");
     const range = rate.from === null ? ""
       : `${number(rate.from, 3)} to ${number(rate.to, 3)} (${Math.round(100 * rate.overlap)} %)`;
-    return element("tr", {}, cell(metricLabel(rate.metric)), nameCell(rate.codec), cell(rate.anchor),
+    return element("tr", {}, ...(byClass ? [cell(rate.class, "text")] : []), cell(metricLabel(rate.metric)), nameCell(rate.codec), cell(rate.anchor),
       cell(rateText(rate), rate.bd_rate_percent === null ? "text" : ""),
-      cell(rate.differences.length ? `${rate.wins} / ${rate.losses} of ${rate.of}` : ""), cell(spread), cell(range));
+      cell(rate.wins + rate.losses ? `${rate.wins} / ${rate.losses} of ${rate.of}` : ""), cell(spread), cell(range));
   });
-  $("rates").replaceChildren(
+  table.replaceChildren(
     element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { textContent: text, scope: "col" })))),
     element("tbody", {}, ...body));
-  drawScatter();
 }
 
 // A dot for each picture, a row for each codec, of the metric that the curves show.
