@@ -245,8 +245,9 @@ def test_on_a_phone_nothing_stands_beside_the_window(page, picture):
     assert page.value(f"[{width}, innerWidth]") == [390, 390]
 
 
-def test_two_visitors_at_once_and_nothing_stays(site, picture, tmp_path):
+def test_two_visitors_at_once_and_nothing_stays(browser, site, picture, tmp_path):
     address, files = site
+    browser.visit("about:blank")  # the visitor of the tests before leaves
     other = tmp_path / "other.png"
     Image.fromarray(tiny_model.image()[::-1]).save(other)
     with contextlib.ExitStack() as stack:
@@ -259,7 +260,6 @@ def test_two_visitors_at_once_and_nothing_stays(site, picture, tmp_path):
             coded(page)
             assert np.array_equal(shown(page, "#coded")[0], tiny_model.image()[::flip])
         assert len(visitors_files(files)) >= 2 * len(("upload", "original", "decoded", "dfc"))
-        # The visitor of the tests before has left with the page.
         pages[0].visit("about:blank")
         end = time.monotonic() + chromium.PATIENCE
         while [p for p in visitors_files(files) if p.name.startswith("a face")]:
