@@ -21,7 +21,7 @@ from jax import Array
 from diffcomp import network_programs
 from diffcomp.coding.grid import Y_STRIDE
 from diffcomp.coding.quality import DEFAULT_QUALITY
-from diffcomp.diffusion.sampler import next_levels
+from diffcomp.diffusion.sampler import levels_of_steps
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import model_folder
@@ -42,7 +42,7 @@ def decoder(model: ExportedModel, steps: int) -> Callable[..., Array]:
     weights = model.weights.items()
     params = {path: jnp.asarray(value) for path, value in weights if under(path, prefixes)}
     grid = model.architecture.sample_grid(model.config, steps)
-    levels = list(zip(grid.t, grid.alpha_bar, next_levels(grid), strict=True))
+    levels = levels_of_steps(grid)
 
     def decode(y_hat: Array, quality: Array, realism: Array, x_T: Array) -> Array:
         maps = network_programs.context(model.config, params, y_hat, quality[0])
