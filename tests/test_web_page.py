@@ -85,7 +85,7 @@ def visit(browser, address):
 
 def text_of(browser, selector, words):
     """What stands there, once it has the words."""
-    browser.wait_for(f"document.querySelector({selector!r}).innerText.includes({words!r})")
+    browser.wait_for(f"document.querySelector({selector!r})?.innerText.includes({words!r})")
     return browser.value(f"document.querySelector({selector!r}).innerText")
 
 
