@@ -55,7 +55,7 @@ serve: $(VENV_WEB)/.installed ## Show the page on which to try the codec.
 	$(VENV_WEB)/bin/python -m diffcomp serve $(ARGS)
 
 docs: $(VENV_DOCS)/.locked ## Build the documentation in build/docs; a warning is an error.
-	$(VENV_DOCS)/bin/mkdocs build --quiet --strict $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --quiet --strict $(ARGS)
 
 fuzz: $(VENV)/.installed ## Try damaged and forged files; MINUTES=10 says for how long.
 	$(BIN)/python tests/fuzz_files.py --minutes $(or $(MINUTES),1) $(ARGS)

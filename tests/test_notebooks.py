@@ -130,4 +130,4 @@ def test_a_notebook_has_no_outputs_and_one_address(path):
     addresses = set(re.findall(r"github(?:\.com)?/(\w[\w-]*/\w[\w-]*)", path.read_text()))
     owner = install_module().REPOSITORY.partition("github.com/")[2]
     assert addresses == {owner}
-    assert f"blob/main/notebooks/{path.name}" in (ROOT / "README.md").read_text()
+    assert f"blob/main/notebooks/{path.name}" in (ROOT / "docs" / "notebooks.md").read_text()
