@@ -1,8 +1,8 @@
 """The pictures of what the codec does: python docs/make_pictures.py [--model=base]
 
-Writes docs/pictures/quality_N.webp: a part of a photograph as it is, after diffcomp, and after AVIF at
-no more bytes, all pixels as they are. The photograph, coded as a whole, is that of `make demo`:
-scikit-image's `astronaut` (NASA, public domain). Prints the figures. Needs `.venv`.
+Writes docs/pictures/quality_N.webp: a part of a photograph as it is, after diffcomp, and after AVIF
+at no more bytes, pixel by pixel. The photograph, coded as a whole, is that of `make demo`:
+scikit-image's `astronaut` (NASA, public domain). Prints the figures. Runs in `.venv`.
 """
 
 import argparse

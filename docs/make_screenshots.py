@@ -1,7 +1,7 @@
 """Screenshots of the page: .venv-web/bin/python docs/make_screenshots.py
 
-Writes docs/pictures/page.webp and page_phone.webp: `diffcomp serve` with the photograph of `make demo`, in
-headless Chromium, driven as the tests drive it.
+Writes docs/pictures/page.webp and page_phone.webp: `diffcomp serve` with the photograph of
+`make demo`, in headless Chromium, driven as the tests drive it.
 """
 
 import re
@@ -18,7 +18,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-import chromium
+import chromium  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 # Name, width and height of the window, whether it is a phone.
