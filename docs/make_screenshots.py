@@ -30,6 +30,7 @@ LOADED = (
     "[...document.querySelectorAll('#coded img, #avif img')].filter(i => i.complete).length >= 4"
 )
 SETTLED = 1.0  # seconds of animations
+chromium.PATIENCE = 600  # seconds, on a machine that does other things too
 
 
 def main() -> None:
