@@ -1,7 +1,7 @@
-# Four virtual environments are made on first use: .venv from requirements.lock (today's releases),
+# Five virtual environments are made on first use: .venv from requirements.lock (today's releases),
 # .venv-tfc from requirements-tfc.lock (TensorFlow 2.17 with the reference range coder, JAX 0.5.3),
 # .venv-colab from requirements-colab.lock (what Google Colab has, JAX 0.7.2), .venv-web from
-# requirements-web.lock (Gradio, which forbids Pillow 13).
+# requirements-web.lock (Gradio, which forbids Pillow 13), .venv-docs from requirements-docs.lock.
 # PYTHON=... chooses their interpreter; ARGS=... is passed on to the demo or to pytest.
 
 SHELL := /bin/bash
@@ -9,6 +9,7 @@ VENV := .venv
 VENV_TFC := .venv-tfc
 VENV_COLAB := .venv-colab
 VENV_WEB := .venv-web
+VENV_DOCS := .venv-docs
 BIN := $(VENV)/bin
 PYTHON ?=
 PYTHON_NAMES := python3.14 python3.13 python3.12 python3.11 python3 python
@@ -17,12 +18,13 @@ $(VENV)/.installed $(VENV)/.locked: LAST := 14
 $(VENV_TFC)/.installed $(VENV_TFC)/.locked: LAST := 12
 $(VENV_COLAB)/.installed $(VENV_COLAB)/.locked: LAST := 13
 $(VENV_WEB)/.installed $(VENV_WEB)/.locked: LAST := 14
+$(VENV_DOCS)/.locked: LAST := 14
 PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(LAST)))
 # Files go to the processes in the order of tests/conftest.py, dearest first; xdist would sort them by
 # the number of their tests.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web fuzz lint typecheck format venv clean
+.PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web docs fuzz lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -52,6 +54,9 @@ test-web: $(VENV_WEB)/.installed ## Run the tests of the page, in Chromium.
 serve: $(VENV_WEB)/.installed ## Show the page on which to try the codec.
 	$(VENV_WEB)/bin/python -m diffcomp serve $(ARGS)
 
+docs: $(VENV_DOCS)/.locked ## Build the documentation in build/docs; a warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --quiet --strict $(ARGS)
+
 fuzz: $(VENV)/.installed ## Try damaged and forged files; MINUTES=10 says for how long.
 	$(BIN)/python tests/fuzz_files.py --minutes $(or $(MINUTES),1) $(ARGS)
 
@@ -69,7 +74,8 @@ format: $(VENV)/.installed ## Format the sources and fix what ruff can fix.
 venv: $(VENV)/.installed ## Make the virtual environment in .venv.
 
 clean: ## Remove the virtual environments, caches and build output.
-	rm -rf $(VENV) $(VENV_TFC) $(VENV_COLAB) $(VENV_WEB) .cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_TFC) $(VENV_COLAB) $(VENV_WEB) $(VENV_DOCS)
+	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist *.egg-info
 	find configs diffcomp launch tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -77,6 +83,7 @@ $(VENV)/.locked: requirements.lock
 $(VENV_TFC)/.locked: requirements-tfc.lock
 $(VENV_COLAB)/.locked: requirements-colab.lock
 $(VENV_WEB)/.locked: requirements-web.lock
+$(VENV_DOCS)/.locked: requirements-docs.lock
 
 # `pip check` fails if setup.cfg asks for something that the lock does not have.
 %/.installed: %/.locked setup.cfg pyproject.toml

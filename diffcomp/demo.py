@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder to write")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    image = image_file.read_image(args.image or _astronaut_path()).pixels
+    image = image_file.read_image(args.image or photograph_path()).pixels
     height, width = image.shape[:2]
     print(f"photograph      {width} x {height} pixels, {image.nbytes} bytes raw")
 
@@ -64,7 +64,7 @@ def _timed(name: str, call: Callable[[], T]) -> T:
     return result
 
 
-def _astronaut_path() -> Path:
+def photograph_path() -> Path:
     """Where scikit-image keeps the photograph; raises ModuleNotFoundError without it."""
     import skimage.data
 

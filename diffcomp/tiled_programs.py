@@ -13,7 +13,7 @@ from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.codec_programs import program
 from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
 from diffcomp.decode_settings import DecodeSettings
-from diffcomp.diffusion.sampler import next_levels
+from diffcomp.diffusion.sampler import levels_of_steps
 from diffcomp.params import Params
 from diffcomp.tiling import Compute, Drawn, Map, Progress, Source, Span, Stage, compute_maps
 
@@ -64,11 +64,10 @@ def synthesize(
     architecture, steps = architecture_of(config), settings.steps
     assert steps is not None  # see `codec_programs.synthesize`
     grid = architecture.sample_grid(config, steps)
-    levels = zip(*map(np.asarray, (grid.t, grid.alpha_bar, next_levels(grid))), strict=True)
     sources: dict[str, Map] = {"y_hat": Source(y_hat, Y_STRIDE), "x_t": _x_T(config, settings)}
     x_hat = np.empty((*size, 3), np.uint8)
     x_t = np.empty((*padded, 3), np.float32) if steps > 1 else x_hat
-    for i, level in enumerate(levels):
+    for i, level in enumerate(levels_of_steps(grid)):
         result, output = ("x_next", x_t) if i < steps - 1 else ("x_hat", x_hat)
         stages = architecture.decode_stages(config, result)
         compute = _decoder(config, params, (i, *level), quality, settings)

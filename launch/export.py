@@ -17,9 +17,11 @@ from typing import Any
 from absl import app, flags
 from absl import logging as absl_logging
 
+from diffcomp.coding.grid import Z_STRIDE
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import MODELS, model_folder
+from diffcomp.exported_programs.manifest import is_tile
 
 _NAME = flags.DEFINE_string("name", None, "Name of the model (default: that of WORKDIR).")
 _BEST = flags.DEFINE_bool("best", False, "The best checkpoint instead of the newest.")
@@ -83,9 +85,9 @@ def _run_config(source: str) -> str | None:
 
 def _tiles() -> list[int]:
     tiles = [int(tile) if tile.isdecimal() else 0 for tile in _TILES.value]
-    if len(set(tiles)) != len(tiles) or any(tile < 64 or tile % 64 for tile in tiles):
+    if len(set(tiles)) != len(tiles) or not all(map(is_tile, tiles)):
         raise ValueError(
-            f"--tiles is {','.join(_TILES.value)}; it must be multiples of 64, each once."
+            f"--tiles is {','.join(_TILES.value)}; it must be multiples of {Z_STRIDE}, each once."
         )
     return tiles
 

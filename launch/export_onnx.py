@@ -19,16 +19,17 @@ from absl import logging as absl_logging
 from jax import Array
 
 from diffcomp import network_programs
-from diffcomp.coding.grid import Y_STRIDE
+from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE
 from diffcomp.coding.quality import DEFAULT_QUALITY
-from diffcomp.diffusion.sampler import next_levels
+from diffcomp.diffusion.sampler import levels_of_steps
 from diffcomp.export import exported_model
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import model_folder
+from diffcomp.exported_programs.manifest import is_tile
 from diffcomp.files.atomic_file import check_target, write_bytes
 from diffcomp.params import under
 
-_TILE = flags.DEFINE_integer("tile", 256, "Side of the pictures, pixels, a multiple of 64.", 64)
+_TILE = flags.DEFINE_integer("tile", 256, "Side of the pictures, pixels, a multiple of 64.")
 _STEPS = flags.DEFINE_integer("steps", None, "Calls of the score network (default: the model's).")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.")
 
@@ -42,7 +43,7 @@ def decoder(model: ExportedModel, steps: int) -> Callable[..., Array]:
     weights = model.weights.items()
     params = {path: jnp.asarray(value) for path, value in weights if under(path, prefixes)}
     grid = model.architecture.sample_grid(model.config, steps)
-    levels = list(zip(grid.t, grid.alpha_bar, next_levels(grid), strict=True))
+    levels = levels_of_steps(grid)
 
     def decode(y_hat: Array, quality: Array, realism: Array, x_T: Array) -> Array:
         maps = network_programs.context(model.config, params, y_hat, quality[0])
@@ -91,8 +92,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("Give the model and the file to write.")
     absl_logging.set_verbosity(absl_logging.WARNING)
     try:
-        if _TILE.value % 64:
-            raise ValueError(f"--tile is {_TILE.value}; it must be a multiple of 64.")
+        if not is_tile(_TILE.value):
+            raise ValueError(f"--tile is {_TILE.value}; it must be a multiple of {Z_STRIDE}.")
         check_target(argv[2], _OVERWRITE.value)  # before long work
         model = exported_model.load(model_folder(argv[1]))
         steps = model.decode.steps if _STEPS.value is None else _STEPS.value

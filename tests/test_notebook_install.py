@@ -1,11 +1,11 @@
 """Tests of what installs diffcomp for the notebooks: above all, what it refuses."""
 
-import importlib.util
 import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from notebook_folder import ROOT, install_module
 
 # Not importorskip: where pip has been looked for, setuptools no longer stands in for distutils, and
 # TensorFlow imports that with a warning.
@@ -13,15 +13,10 @@ if not list(metadata.distributions(name="pip")):
     pytest.skip("an environment without pip", allow_module_level=True)
 pytestmark = pytest.mark.colab
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(scope="module")
 def install():
-    spec = importlib.util.spec_from_file_location("install", ROOT / "notebooks" / "install.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return install_module()
 
 
 def project(folder: Path, requirement: str) -> Path:

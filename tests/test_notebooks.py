@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ import pytest
 pytest.importorskip("nbclient", reason="the extra `notebooks` is not installed")
 import nbformat
 from nbclient import NotebookClient
+from notebook_folder import FOLDER, ROOT, install_module
 
-ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 TINY_MODEL = ROOT / "tests" / "golden" / "tiny_model"
 
 pytestmark = pytest.mark.colab
@@ -24,7 +23,7 @@ REPORT = "import json\nprint('RESULT', json.dumps({}))"
 
 def run(name: str, folder: Path, result: str, **parameters: object) -> dict:
     """Runs a notebook in a folder with these parameters; returns the value of `result`, a dict."""
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     index = next(
         i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", ())
     )
@@ -129,11 +128,6 @@ def test_a_notebook_has_no_outputs_and_one_address(path):
     kinds = [cell.cell_type for cell in notebook.cells]
     assert all(kinds[i - 1] == "markdown" for i, kind in enumerate(kinds) if kind == "code")
     addresses = set(re.findall(r"github(?:\.com)?/(\w[\w-]*/\w[\w-]*)", path.read_text()))
-    sys.path.insert(0, str(ROOT / "notebooks"))
-    try:
-        import install
-    finally:
-        sys.path.remove(str(ROOT / "notebooks"))
-    owner = install.REPOSITORY.partition("github.com/")[2]
+    owner = install_module().REPOSITORY.partition("github.com/")[2]
     assert addresses == {owner}
-    assert f"blob/main/notebooks/{path.name}" in (ROOT / "README.md").read_text()
+    assert f"blob/main/notebooks/{path.name}" in (ROOT / "docs" / "notebooks.md").read_text()

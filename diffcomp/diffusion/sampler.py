@@ -4,6 +4,7 @@ from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from diffcomp.diffusion.noise_schedule import SampleGrid, eps_from_x0
@@ -42,6 +43,12 @@ def ddim(
 def next_levels(grid: SampleGrid) -> Array:
     """alpha_bar of the level that follows each of the grid's, [steps]; after the last it is 1."""
     return jnp.append(grid.alpha_bar[1:], 1.0)
+
+
+def levels_of_steps(grid: SampleGrid) -> list[tuple[np.float32, np.float32, np.float32]]:
+    """t, alpha_bar and the alpha_bar that follows, for each step: for samplers that are no scan."""
+    values = map(np.asarray, (grid.t, grid.alpha_bar, next_levels(grid)))
+    return list(zip(*values, strict=True))
 
 
 def ddim_step(

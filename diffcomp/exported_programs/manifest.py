@@ -16,6 +16,7 @@ import jaxlib
 from jax import export
 
 from diffcomp.architectures.registry import AnyModelConfig
+from diffcomp.coding.grid import Z_STRIDE
 from diffcomp.config import from_mapping, to_dict
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import ModelError
@@ -117,14 +118,19 @@ def read(folder: Path) -> Manifest:
     return manifest
 
 
+def is_tile(side: int) -> bool:
+    """Whether there can be programs for pictures of this side, pixels."""
+    return side > 0 and side % Z_STRIDE == 0
+
+
 def _check_list(manifest: Manifest) -> None:
     """Raises ValueError unless the manifest lists each program that it must, once, and its days."""
     wanted = sorted(file_name(f, size) for f in FUNCTIONS for size in manifest.sizes())
     found = sorted(program.name for program in manifest.programs)
     if not wanted or found != wanted:
         raise ValueError(f"it lists {', '.join(found)}, but must list {', '.join(wanted)}")
-    if any(tile < 64 or tile % 64 for tile in manifest.tiles):
-        raise ValueError(f"tiles are {manifest.tiles}; they must be multiples of 64")
+    if not all(map(is_tile, manifest.tiles)):
+        raise ValueError(f"tiles are {manifest.tiles}; they must be multiples of {Z_STRIDE}")
     if any(not 0 < program.bytes <= LARGEST for program in manifest.programs):
         raise ValueError(f"a program must have 1 to {LARGEST} bytes")
     _ = manifest.readable

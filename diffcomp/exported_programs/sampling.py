@@ -10,7 +10,7 @@ from jax import Array
 from diffcomp.coding.grid import Y_STRIDE, whole_blocks
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.diffusion import noise
-from diffcomp.diffusion.sampler import next_levels
+from diffcomp.diffusion.sampler import levels_of_steps
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.exported_programs import tiles
 from diffcomp.exported_programs.program_set import ProgramSet
@@ -45,8 +45,7 @@ class Sampling:
         self._model, self._programs, self._params = model, programs, params
         self._quality, self._settings = np.float32(quality), settings
         grid = model.architecture.sample_grid(model.config, settings.steps)
-        values = map(np.asarray, (grid.t, grid.alpha_bar, next_levels(grid)))
-        self.levels = list(zip(*values, strict=True))
+        self.levels = levels_of_steps(grid)
 
     def whole(self, y_hat: np.ndarray) -> np.ndarray:
         """y_hat [H/16, W/16, C] -> uint8 [H, W, 3], of a size that there are programs for."""

@@ -175,7 +175,7 @@ def _load(source: _Source, image: Image.Image, notes: list[str]) -> DecodedImage
     statements = read_statements(image, source.png, source.read, notes)
     # Pillow turns a TIFF upright, and forgets its orientation, as it loads it.
     turn = None if is_tiff(image) else _TURNS.get(statements.orientation)
-    picture, white = _samples(source, image, raw_mode, turn)
+    picture, white = _samples(source, image, raw_mode, turn, plain_ycbcr)
     if statements.orientation in _TURNS:
         notes.append("EXIF orientation applied")
     bits = tiff_file.sample_bits(image.tag_v2) if is_tiff(image) else 16 * (";16" in raw_mode)
@@ -188,7 +188,11 @@ def _load(source: _Source, image: Image.Image, notes: list[str]) -> DecodedImage
 
 
 def _samples(
-    source: _Source, image: Image.Image, raw_mode: str, turn: Image.Transpose | None
+    source: _Source,
+    image: Image.Image,
+    raw_mode: str,
+    turn: Image.Transpose | None,
+    plain_ycbcr: bool,
 ) -> tuple[Image.Image | np.ndarray, int]:
     """The picture upright, as an array if deeper than 8 bits, and the largest value of a sample."""
     if is_tiff(image) and tiff_file.has_planes(image.tag_v2):
@@ -198,7 +202,7 @@ def _samples(
         parts = [_turned(_in_raw_mode(source.open(), half), turn) for half in halves]
         if parts:
             return deep_samples.joined(parts, raw_mode), 65535
-    if image.mode == "RGB" and is_tiff(image) and tiff_file.is_plain_ycbcr(image.tag_v2):
+    if image.mode == "RGB" and plain_ycbcr:
         image = _in_raw_mode(image, "RGB")
         return Image.frombytes("YCbCr", image.size, image.tobytes()), 255
     image.load()

@@ -58,6 +58,7 @@ def serve(settings: ServeSettings, say: Callable[[str], None]) -> None:
         warm_up(codec, settings, events.pace, say)
         if not _is_loopback(settings.host):
             say(f"everyone who reaches {settings.host} can use this page: it asks for no password")
+        listener.listen()  # or whoever goes there at once may be refused
         say(f"the page is at http://{_in_address(settings.host)}:{listener.getsockname()[1]}/")
         with visitors.swept():
             _run(events, listener)
