@@ -19,7 +19,7 @@ from diffcomp.commands.terminal import (
     say,
     working,
 )
-from diffcomp.files import atomic_file
+from diffcomp.files import atomic_file, temporary
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob, plan_jobs
 
@@ -92,6 +92,8 @@ def planned(args: argparse.Namespace, direction: Direction) -> list[FileJob]:
     if plan.left_out:
         say(args, f"{plan.left_out} other files in the folders are left out")
     jobs = plan.jobs
+    for folder in {Path(job.output).parent for job in jobs if job.output != STANDARD}:
+        temporary.remove_leftovers(folder)  # also where nothing is left to be written
     if args.skip_existing:
         jobs = [job for job in jobs if not os.path.lexists(job.output)]
         if len(jobs) < len(plan.jobs):

@@ -128,7 +128,7 @@ def _read(
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):  # the run was killed while it wrote
-        path.write_bytes(whole)
+        atomic_file.write_bytes(path, whole, overwrite=True)
     found = list(csv.reader(io.StringIO(whole.decode(), newline="")))
     if not found or found[0] != list(columns):
         raise FileError(f"{path}: its header is not {','.join(columns)}; {RERUN}")

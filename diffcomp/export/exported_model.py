@@ -9,7 +9,6 @@ bits hardly shrink, and every start would wait for them.
 import dataclasses
 import functools
 import json
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,6 +22,7 @@ from diffcomp.coding.latent_coder import LatentCoder
 from diffcomp.config import from_mapping, to_dict
 from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export.shipped_models import ModelError
+from diffcomp.files.atomic_file import atomic_folder
 from diffcomp.params import Params, under
 
 FORMAT = 1
@@ -114,11 +114,8 @@ def save(model: ExportedModel, directory: Path) -> None:
     check_target(directory)
     _check_shapes(model.params, model.config, directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".diffcomp-", dir=directory.parent) as temporary:
-        built = Path(temporary) / directory.name
-        built.mkdir()
+    with atomic_folder(directory) as built:
         _write(model, built)
-        built.replace(directory)
 
 
 def _write(model: ExportedModel, directory: Path) -> None:
