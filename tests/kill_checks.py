@@ -1,4 +1,4 @@
-"""What `kill_jobs.py` kills: the commands, and how their files must look after a kill and at the end."""
+"""What `kill_jobs.py` kills, and how files must look after a kill and at the end."""
 
 import csv
 import io
@@ -89,12 +89,14 @@ class Job:
             assert data == reference[name], f"{name} is another than that of an undisturbed run"
 
 
+OPTIONS = ("--model", str(MODEL))
+
+
 class FolderJob(Job):
     name, outputs = "folder", "."
-    options = ["-r", "--skip-existing", "--model", str(MODEL)]
     commands = (
-        ["-m", "diffcomp", "compress", "photos", "-o", "out", *options],
-        ["-m", "diffcomp", "decompress", "out", "-o", "back", *options],
+        ["-m", "diffcomp", "compress", "photos", "-o", "out", "-r", "--skip-existing", *OPTIONS],
+        ["-m", "diffcomp", "decompress", "out", "-o", "back", "-r", "--skip-existing", *OPTIONS],
     )
 
 
@@ -102,9 +104,7 @@ class ReplaceJob(Job):
     """Its outputs are there before, of another quality."""
 
     name, outputs = "replace", "out"
-    commands = (
-        ["-m", "diffcomp", "compress", "photos", "-o", "out", "--force", *FolderJob.options[2:]],
-    )
+    commands = (["-m", "diffcomp", "compress", "photos", "-o", "out", "--force", *OPTIONS],)
 
     def begin(self, folder: Path) -> None:
         super().begin(folder)

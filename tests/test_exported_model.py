@@ -131,7 +131,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.json", "coding.npz", "weights.npz"])
 def test_missing_file(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(ModelError, match=f"not a readable exported model: .*No such file.*{name}"):
+    with pytest.raises(ModelError, match=f"not a readable exported model: .*{name}: No such file"):
         exported_model.load(folder)
 
 
@@ -253,7 +253,7 @@ def test_pickles_are_not_read(folder: Path, tmp_path: Path, name: str) -> None:
     harm = tmp_path / "harm"
     bomb = np.array([Bomb(harm)], dtype=object)
     rewrite(folder / name, lambda arrays: arrays.update(bomb=bomb, **{"layers.x.kernel": bomb}))
-    with pytest.raises(ModelError, match="allow_pickle=False"):
+    with pytest.raises(ModelError, match="is no array of numbers by its header"):
         exported_model.load(folder)
     assert not harm.exists()
     (folder / name).write_bytes(pickle.dumps(Bomb(harm)))

@@ -64,7 +64,8 @@ def atomic_write(path: str | os.PathLike, overwrite: bool = False) -> Iterator[B
     """Yields a binary file that takes the name `path` when the block ends without an exception.
 
     The data goes to a temporary file in the same folder, which is removed on any failure, and by
-    the next program that writes there if this one is killed. The file gets the permissions of any new file (the umask's), also when it replaces another.
+    the next program that writes there if this one is killed. The file gets the permissions of any
+    new file (the umask's), also when it replaces another.
 
     Raises:
       FileError: the folder is missing, `path` exists and `overwrite` is False, `path` is no
