@@ -9,7 +9,7 @@
     weights    files of PyTorch: WeightsError, or tensors
 
 The work is done by a process of its own, whose end by a signal counts as a crash; one that takes
-longer than `LIMIT` for a file is stopped. The files at fault are kept and named. It ends with a
+longer than `LIMIT` for a file is stopped, which counts as a hang. The files at fault are kept and named. It ends with a
 summary: files tried, what became of them, the slowest, and the most memory that one took.
 """
 
@@ -26,9 +26,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-SLOW, LIMIT = 10.0, 60.0  # seconds that a file may take, and after which its process is stopped
+# Seconds of a processor that a file may take, and of the clock after which its process is stopped.
+SLOW, LIMIT = 10.0, 300.0
 MUCH = 512  # MiB that reading one file of some kilobytes may take
-STARTING = 300.0  # seconds for a process to be ready
+STARTING = 1800.0  # seconds for a process to be ready, on a machine that is busy
 
 # Module and class of each part.
 PARTS = {
@@ -55,7 +56,7 @@ class Outcome(NamedTuple):
     """What became of one case."""
 
     result: str  # one of those that its kind allows, or what went wrong
-    seconds: float
+    seconds: float  # of a processor
     memory: float  # MiB above what the process had before
     size: int  # bytes of the case
 
@@ -67,12 +68,12 @@ def tried(part: Part, kind: str, random_: random.Random, folder: Path) -> Outcom
     files = part.case(kind, random_)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    before, started = _memory(reset=True), time.monotonic()
+    before, started = _memory(reset=True), time.process_time()
     try:
         result = part.attempt(folder)
     except Exception as error:
         result = f"{type(error).__name__}: {error}"[:200]
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     return Outcome(result, seconds, _memory() - before, sum(map(len, files.values())))
 
 
@@ -109,7 +110,8 @@ def work(names: list[str], seed: int, folder: Path, connection: Connection) -> N
 def _keep(name: str, kind: str, outcome: Outcome, folder: Path) -> None:
     """Copies the case beside its folder, and says where."""
     kept = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder.parent))
-    shutil.copytree(folder, kept, dirs_exist_ok=True)
+    if folder.exists():
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
     told = f"{outcome.seconds:.1f} s, {outcome.memory:.0f} MiB"
     print(f"{name}, {kind}: {outcome.result} ({told}): {kept}", flush=True)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 from PIL import Image
-from tiny_model import GOLDEN, MODEL
 
 Files = dict[str, bytes]  # by path below a folder
 
 ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests" / "golden"
 PICTURES = 32
 TIMES = ("encode_seconds", "decode_seconds", "protocol")
 
@@ -89,14 +89,14 @@ class Job:
             assert data == reference[name], f"{name} is another than that of an undisturbed run"
 
 
-OPTIONS = ("--model", str(MODEL))
+OPTIONS = ("--model", str(GOLDEN / "tiny_model"))
 
 
 class FolderJob(Job):
     name, outputs = "folder", "."
     commands = (
-        ["-m", "diffcomp", "compress", "photos", "-o", "out", "-r", "--skip-existing", *OPTIONS],
-        ["-m", "diffcomp", "decompress", "out", "-o", "back", "-r", "--skip-existing", *OPTIONS],
+        ["diffcomp", "compress", "photos", "-o", "out", "-r", "--skip-existing", *OPTIONS],
+        ["diffcomp", "decompress", "out", "-o", "back", "-r", "--skip-existing", *OPTIONS],
     )
 
 
@@ -104,7 +104,7 @@ class ReplaceJob(Job):
     """Its outputs are there before, of another quality."""
 
     name, outputs = "replace", "out"
-    commands = (["-m", "diffcomp", "compress", "photos", "-o", "out", "--force", *OPTIONS],)
+    commands = (["diffcomp", "compress", "photos", "-o", "out", "--force", *OPTIONS],)
 
     def begin(self, folder: Path) -> None:
         super().begin(folder)
@@ -128,7 +128,7 @@ class EvaluateJob(Job):
                 "evaluate",
                 "photos",
                 "--model",
-                str(MODEL),
+                str(GOLDEN / "tiny_model"),
                 "--quality",
                 "2,4,6,8",
             ),
@@ -181,7 +181,7 @@ def rows_of(data: bytes) -> list[str]:
 
 class ImportJob(Job):
     name, outputs = "import", "."
-    commands = (["-m", "diffcomp", "import-cdc", str(GOLDEN / "cdc" / "xparam_tiny.pt"), "cdc"],)
+    commands = (["diffcomp", "import-cdc", str(GOLDEN / "cdc" / "xparam_tiny.pt"), "cdc"],)
 
     def begin(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,25 +18,33 @@ imports for longer than it works. The last round of each job is never killed.
 """
 
 import argparse
+import importlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from kill_checks import JOBS, Files, Job, files_below
 
+from diffcomp import cli
+
 ROOT = Path(__file__).resolve().parents[1]
+# What commands import, which takes longer than their work.
+PRELOADED = ("diffcomp.codec", "diffcomp.coding.numba_range_coder", "PIL.PngImagePlugin")
 LIMIT = 300.0  # seconds that a command may take at most
 
 
-def environment(cache: Path) -> dict[str, str]:
-    """Of a command: programs of seconds are not compiled with care, and are kept."""
-    return os.environ | {
+def set_environment(cache: Path) -> None:
+    """Of commands: programs of seconds are not compiled with care, and are kept."""
+    os.environ |= {
         "PYTHONPATH": str(ROOT),
         "DIFFCOMP_CACHE": str(cache),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
@@ -47,22 +55,69 @@ def environment(cache: Path) -> dict[str, str]:
     }
 
 
-def start(command: list[str], folder: Path, cache: Path) -> subprocess.Popen:
+class Process(Protocol):
+    """What is killed; a `subprocess.Popen` is one."""
+
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+    def kill(self) -> None: ...
+
+
+class Forked:
+    """A command of `diffcomp` in a fork of this process, which has imported all that it needs.
+
+    Nothing runs in this process that a fork would lack: its threads of JAX start with the first
+    computation.
+    """
+
+    def __init__(self, arguments: list[str], folder: Path, log: BinaryIO):
+        self.returncode: int | None = None
+        self._id = os.fork()
+        if self._id == 0:
+            code = 1
+            try:
+                os.setsid()
+                os.chdir(folder)
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+                code = cli.main(arguments)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        return self._ended(os.WNOHANG)
+
+    def wait(self) -> int:
+        code = self._ended(0)
+        assert code is not None
+        return code
+
+    def kill(self) -> None:
+        os.kill(self._id, signal.SIGKILL)
+
+    def _ended(self, options: int) -> int | None:
+        if self.returncode is None:
+            found, status = os.waitpid(self._id, options)
+            if found:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
+def start(command: list[str], folder: Path) -> Process:
     """A command in `folder`, with all that it says in a file beside."""
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            env=environment(cache),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        if command[0] == "diffcomp":
+            return Forked(command[1:], folder, log)
+        command = [sys.executable, *command]
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
-def killed(
-    process: subprocess.Popen, delay: float, after_output: bool, folder: Path, job: Job
-) -> bool:
+def killed(process: Process, delay: float, after_output: bool, folder: Path, job: Job) -> bool:
     """Kills it after a time, or so long after its first new output; False if it ended before."""
     before, began = job.progress(folder), time.monotonic()
     while after_output and process.poll() is None and job.progress(folder) == before:
@@ -72,7 +127,7 @@ def killed(
         time.sleep(0.002)
         if time.monotonic() - began > LIMIT:
             process.kill()
-            raise AssertionError(f"{process.args} has not ended after {LIMIT} s")
+            raise AssertionError(f"the command has not ended after {LIMIT} s")
     if process.poll() is not None:
         return False
     process.kill()
@@ -80,14 +135,14 @@ def killed(
     return True
 
 
-def undisturbed(job: Job, folder: Path, cache: Path) -> tuple[Files, float, float]:
+def undisturbed(job: Job, folder: Path) -> tuple[Files, float, float]:
     """Files of a run that nobody kills; its seconds, and those since its first output."""
     for _ in range(2):  # the first also compiles
         job.begin(folder)
         began = first = time.monotonic()
         for command in job.commands:
             before = job.progress(folder)
-            process = start(command, folder, cache)
+            process = start(command, folder)
             while process.poll() is None:
                 time.sleep(0.005)
                 if job.progress(folder) == before:
@@ -101,14 +156,14 @@ def undisturbed(job: Job, folder: Path, cache: Path) -> tuple[Files, float, floa
 
 def rounds(job: Job, number: int, random_: random.Random, work: Path) -> Counter[str]:
     """Kills the job's commands so many times; raises AssertionError for anything not as it must."""
-    cache, folder = work / "cache", work / job.name
-    reference, seconds, working = undisturbed(job, folder, cache)
+    folder = work / job.name
+    reference, seconds, working = undisturbed(job, folder)
     counts: Counter[str] = Counter()
     job.begin(folder)
     done = 0  # commands of the job that have ended
     for i in range(number + 1):
         before = files_below(folder)
-        process = start(job.commands[done], folder, cache)
+        process = start(job.commands[done], folder)
         late = random_.random() < 0.5
         delay = random_.uniform(0, working if late else seconds)
         was_killed = killed(process, delay if i < number else LIMIT, late, folder, job)
@@ -131,7 +186,7 @@ def rounds(job: Job, number: int, random_: random.Random, work: Path) -> Counter
             job.begin(folder)
             done = 0
     while done:  # what the last round, which nobody killed, left to do
-        process = start(job.commands[done], folder, cache)
+        process = start(job.commands[done], folder)
         assert process.wait() == 0
         done = (done + 1) % len(job.commands)
         if not done:
@@ -150,6 +205,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="kill-jobs-"))
+    set_environment(work / "cache")
+    for module in PRELOADED:
+        importlib.import_module(module)
     for name in args.jobs.split(","):
         began = time.monotonic()
         try:
