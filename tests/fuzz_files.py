@@ -9,8 +9,9 @@
     weights    files of PyTorch: WeightsError, or tensors
 
 The work is done by a process of its own, whose end by a signal counts as a crash; one that takes
-longer than `LIMIT` for a file is stopped, which counts as a hang. The files at fault are kept and named. It ends with a
-summary: files tried, what became of them, the slowest, and the most memory that one took.
+longer than `LIMIT` for a file is stopped, which counts as a hang. The files at fault are kept and
+named. It ends with a summary: files tried, what became of them, the slowest, and the most memory
+that one took.
 """
 
 import argparse

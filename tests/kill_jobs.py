@@ -39,7 +39,7 @@ from diffcomp import cli
 ROOT = Path(__file__).resolve().parents[1]
 # What commands import, which takes longer than their work.
 PRELOADED = ("diffcomp.codec", "diffcomp.coding.numba_range_coder", "PIL.PngImagePlugin")
-LIMIT = 300.0  # seconds that a command may take at most
+LIMIT = 900.0  # seconds that a command may take at most
 
 
 def set_environment(cache: Path) -> None:
@@ -154,19 +154,23 @@ def undisturbed(job: Job, folder: Path) -> tuple[Files, float, float]:
     return job.final(folder), (ended - began) / commands, ended - first
 
 
-def rounds(job: Job, number: int, random_: random.Random, work: Path) -> Counter[str]:
-    """Kills the job's commands so many times; raises AssertionError for anything not as it must."""
+def rounds(job: Job, number: int, end: float, random_: random.Random, work: Path) -> Counter[str]:
+    """Kills the job's commands so many times, or until the clock says `end`.
+
+    Raises AssertionError for anything not as it must be.
+    """
     folder = work / job.name
     reference, seconds, working = undisturbed(job, folder)
     counts: Counter[str] = Counter()
     job.begin(folder)
     done = 0  # commands of the job that have ended
     for i in range(number + 1):
+        last = i == number or time.monotonic() > end
         before = files_below(folder)
         process = start(job.commands[done], folder)
         late = random_.random() < 0.5
         delay = random_.uniform(0, working if late else seconds)
-        was_killed = killed(process, delay if i < number else LIMIT, late, folder, job)
+        was_killed = killed(process, LIMIT if last else delay, late, folder, job)
         counts["killed"] += was_killed
         counts["temporary files left"] += job.check(folder, before, reference)
         if was_killed:
@@ -185,6 +189,8 @@ def rounds(job: Job, number: int, random_: random.Random, work: Path) -> Counter
             counts["runs completed"] += 1
             job.begin(folder)
             done = 0
+        if last:
+            break
     while done:  # what the last round, which nobody killed, left to do
         process = start(job.commands[done], folder)
         assert process.wait() == 0
@@ -201,6 +207,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=1e9, help="at most, of each job")
     parser.add_argument("--jobs", default=",".join(JOBS))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -211,7 +218,8 @@ def main() -> int:
     for name in args.jobs.split(","):
         began = time.monotonic()
         try:
-            counts = rounds(JOBS[name](), args.rounds, random.Random(args.seed), work)
+            end = began + 60 * args.minutes
+            counts = rounds(JOBS[name](), args.rounds, end, random.Random(args.seed), work)
         except AssertionError as error:
             print(f"{name}: {error}\nsee {work}", file=sys.stderr)
             return 1
