@@ -55,6 +55,12 @@ def set_environment(cache: Path) -> None:
     }
 
 
+def preload() -> None:
+    """Imports what a forked command would import."""
+    for module in PRELOADED:
+        importlib.import_module(module)
+
+
 class Process(Protocol):
     """What is killed; a `subprocess.Popen` is one."""
 
@@ -213,8 +219,7 @@ def main() -> int:
     args = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="kill-jobs-"))
     set_environment(work / "cache")
-    for module in PRELOADED:
-        importlib.import_module(module)
+    preload()
     for name in args.jobs.split(","):
         began = time.monotonic()
         try:
