@@ -22,7 +22,7 @@ PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2
 # the number of their tests.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web fuzz lint typecheck format venv clean
+.PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web fuzz kill lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -54,6 +54,9 @@ serve: $(VENV_WEB)/.installed ## Show the page on which to try the codec.
 
 fuzz: $(VENV)/.installed ## Try damaged and forged files; MINUTES=10 says for how long.
 	$(BIN)/python tests/fuzz_files.py --minutes $(or $(MINUTES),1) $(ARGS)
+
+kill: $(VENV)/.installed ## Kill work at random times; ROUNDS=200 says how often.
+	$(BIN)/python tests/kill_jobs.py --rounds $(or $(ROUNDS),10) $(ARGS)
 
 lint: $(VENV)/.installed ## Check the style of the sources; change nothing.
 	$(BIN)/ruff check .

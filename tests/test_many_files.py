@@ -184,6 +184,7 @@ def test_a_command_that_is_stopped_leaves_whole_files_and_goes_on(folder, photo,
     assert cli.main(["compress", "p", "-r", "-o", "out", "--skip-existing", *MODEL]) == 0
     assert len(coded(folder)) == 303
     assert {path: Path(path).read_bytes() for path in before} == before
+    assert not list(folder.rglob("*.tmp"))
 
 
 def test_metadata_is_left_out_and_said_or_carried(folder, photo, capsys):
