@@ -1,4 +1,4 @@
-"""Disks that fill up, by a limit on the size of files: old files stay, new ones are whole or absent.
+"""Disks that fill up, by a limit on the size of files: old ones stay, new are whole or absent.
 
 `disk_trouble.py` tries whole commands on small disks, for which it must be root.
 """
