@@ -9,7 +9,6 @@ its own.
 import math
 import re
 import zipfile
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,9 +42,11 @@ def read_arrays(path: Path, dtype: type | None = None) -> dict[str, np.ndarray]:
                     entry.filename.removesuffix(".npy"): _read(archive, entry, dtype)
                     for entry in archive.infolist()
                 }
-        # NotImplementedError and RuntimeError: of entries that are encrypted or packed otherwise.
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise FileError(f"is no intact archive of arrays: {error}") from error
+        except FileError:
+            raise
+        # Of zipfile more than BadZipFile: names that are no UTF-8, packings that it does not know.
+        except Exception as error:
+            raise FileError(f"is no intact archive of arrays: {error!r:.200}") from error
 
 
 def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
