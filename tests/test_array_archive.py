@@ -109,6 +109,15 @@ def test_sizes_that_the_archive_does_not_have_are_refused(archive):
             read_arrays(path)
 
 
+def test_a_name_that_is_no_text_is_refused(archive):
+    path = archive(("\N{LATIN SMALL LETTER E WITH ACUTE}.npy", npy(ARRAY)))
+    path.write_bytes(path.read_bytes().replace(b"\xc3\xa9", b"\xff\xff"))
+    with pytest.raises(
+        FileError, match="a.npz: is no intact archive of arrays: UnicodeDecodeError"
+    ):
+        read_arrays(path)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_arrays_of_one_name_are_refused(archive):
     with pytest.raises(FileError, match="has two arrays of one name"):

@@ -150,6 +150,14 @@ def test_bad_input_is_one_clear_line_and_no_output(folder, code, args, texts, ca
     assert sorted(os.listdir(folder)) == before
 
 
+def test_no_file_can_write_to_the_terminal(folder, capsys):
+    """Line ends and escape sequences in a name are shown, not obeyed."""
+    assert cli.main(["info", f"{folder}/a\nb\x1b[2J\udcff.dfc"]) == 1
+    assert capsys.readouterr().err.endswith(
+        r"a\nb\x1b[2J\udcff.dfc: No such file or directory" "\n"
+    )
+
+
 def test_a_file_of_another_model_is_refused(folder, tmp_path):
     data = (folder / "photo.dfc").read_bytes()
     container = bitstream.unpack(data)
