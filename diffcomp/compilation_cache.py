@@ -18,9 +18,14 @@ LEAST_FREE = 2**26  # bytes of the disk; a program takes up to some megabytes
 
 def cache_folder() -> str:
     """What may be kept between runs is kept here: DIFFCOMP_CACHE or the user's; empty: nowhere."""
-    users = platformdirs.user_cache_dir("diffcomp")
-    # Of a user without a home it would be "~" in the current folder.
-    return os.environ.get("DIFFCOMP_CACHE", users if os.path.isabs(users) else "")
+    if "DIFFCOMP_CACHE" in os.environ:
+        return os.environ["DIFFCOMP_CACHE"]
+    try:
+        users = platformdirs.user_cache_dir("diffcomp")
+    except RuntimeError:
+        return ""
+    # Of a user without a home it would be "~" in the current folder, or, of late, an error.
+    return users if os.path.isabs(users) else ""
 
 
 def enable() -> None:

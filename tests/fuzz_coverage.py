@@ -10,6 +10,8 @@ left out: they take any latents.
 """
 
 import argparse
+import importlib
+import pkgutil
 import struct
 import sys
 import tempfile
@@ -18,10 +20,16 @@ from pathlib import Path
 
 import atheris
 
+NOT_WATCHED = ("numba_range_coder", "tfc_range_coder")
 with atheris.instrument_imports(
-    include=["diffcomp.coding"], exclude=["diffcomp.coding.numba_range_coder"]
+    include=["diffcomp.coding"], exclude=[f"diffcomp.coding.{name}" for name in NOT_WATCHED]
 ):
+    from diffcomp import coding
     from diffcomp.coding import bitstream
+
+    for module in pkgutil.iter_modules(coding.__path__):
+        if module.name not in NOT_WATCHED:
+            importlib.import_module(f"diffcomp.coding.{module.name}")
 
 from fuzz_dfc import CRC_OFFSET, originals
 from tiny_model import MODEL

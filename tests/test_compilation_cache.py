@@ -51,8 +51,13 @@ def test_a_full_disk_is_not_used(config, monkeypatch, tmp_path, caplog) -> None:
     assert "no compiled program is kept: the disk of" in caplog.text
 
 
-def test_a_user_without_a_home_has_no_cache(config, monkeypatch) -> None:
-    users = lambda app: f"~/.cache/{app}"  # noqa: E731
+@pytest.mark.parametrize("says", ["~/.cache/diffcomp", RuntimeError("no home")])
+def test_a_user_without_a_home_has_no_cache(config, monkeypatch, says) -> None:
+    def users(app: str) -> str:
+        if isinstance(says, RuntimeError):
+            raise says
+        return says
+
     monkeypatch.setattr(compilation_cache.platformdirs, "user_cache_dir", users)
     compilation_cache.enable()
     assert config.jax_compilation_cache_dir is None
