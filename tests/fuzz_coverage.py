@@ -31,10 +31,10 @@ with atheris.instrument_imports(
         if module.name not in NOT_WATCHED:
             importlib.import_module(f"diffcomp.coding.{module.name}")
 
-from fuzz_dfc import CRC_OFFSET, originals
-from tiny_model import MODEL
+from fuzz_dfc import CRC_OFFSET, originals  # noqa: E402
+from tiny_model import MODEL  # noqa: E402
 
-from diffcomp.codec import load
+from diffcomp.codec import load  # noqa: E402
 
 LARGEST = 2**16  # pixels: what is decoded at all is decoded soon
 
