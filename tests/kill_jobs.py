@@ -127,7 +127,7 @@ def killed(process: Process, delay: float, after_output: bool, folder: Path, job
     """Kills it after a time, or so long after its first new output; False if it ended before."""
     before, began = job.progress(folder), time.monotonic()
     while after_output and process.poll() is None and job.progress(folder) == before:
-        time.sleep(0.005)
+        time.sleep(0.02)
     end = time.monotonic() + delay
     while process.poll() is None and time.monotonic() < end:
         time.sleep(0.002)
