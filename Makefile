@@ -24,7 +24,7 @@ PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2
 # the number of their tests.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web docs fuzz lint typecheck format venv clean
+.PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web docs fuzz kill lint typecheck format venv clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -59,6 +59,9 @@ docs: $(VENV_DOCS)/.locked ## Build the documentation in build/docs; a warning i
 
 fuzz: $(VENV)/.installed ## Try damaged and forged files; MINUTES=10 says for how long.
 	$(BIN)/python tests/fuzz_files.py --minutes $(or $(MINUTES),1) $(ARGS)
+
+kill: $(VENV)/.installed ## Kill work at random times; ROUNDS=200 says how often.
+	$(BIN)/python tests/kill_jobs.py --rounds $(or $(ROUNDS),10) $(ARGS)
 
 lint: $(VENV)/.installed ## Check the style of the sources; change nothing.
 	$(BIN)/ruff check .

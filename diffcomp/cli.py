@@ -1,20 +1,27 @@
 """The command `diffcomp`: compress, decompress, info, import-cdc, evaluate, serve.
 
-Errors are one line and exit code 1. What a sub-command takes and does stands in `commands/`.
+Errors are one line. Exit code 2: the command line is wrong; 1: a file is, or the work failed. What
+a sub-command takes and does stands in `commands/`.
 """
 
 import argparse
 import contextlib
+import functools
 import logging
+import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from diffcomp import __version__
 from diffcomp.commands import compress, decompress, import_cdc, info, serve
 from diffcomp.commands.terminal import FAILURES, print_error
 from diffcomp.evaluation import command as evaluate
+from diffcomp.usage import UsageError
 
+# How JAX's warnings of its cache begin.
+_CACHE_FAULTS = "Error (reading|writing) persistent compilation"
 COMMANDS = (compress, decompress, info, import_cdc, evaluate, serve)
 
 
@@ -26,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.run(args)
     except FAILURES as error:
         print_error(error)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print("diffcomp: interrupted", file=sys.stderr)
         return 130
@@ -47,16 +54,29 @@ def _told(args: argparse.Namespace) -> Iterator[None]:
         logger.setLevel(logging.INFO)
     try:
         with warnings.catch_warnings():
-            # A cache that fills up or goes away costs time, not the result.
-            warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation")
+            warnings.filterwarnings("always", _CACHE_FAULTS)
+            warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
             yield
     finally:
         logger.setLevel(level)
 
 
+def _show_warning(show: Callable[..., None], message: Warning, *args: Any, **kwargs: Any) -> None:
+    """Shows it, unless it is of JAX's cache: one that fills up costs time, not the result."""
+    if not re.match(_CACHE_FAULTS, str(message)):
+        show(message, *args, **kwargs)
+        return
+    from diffcomp import compilation_cache  # JAX, which warns, is imported
+
+    compilation_cache.drop_unreadable(str(message))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="diffcomp", description="Image codec with a diffusion decoder."
+        prog="diffcomp",
+        description="Image codec with a diffusion decoder.",
+        epilog="exit codes: 0 done; 1 a file is wrong, or the work failed; 2 the command line is"
+        " wrong; 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"diffcomp {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -1,17 +1,31 @@
 """JAX's persistent compilation cache, so that only the first run of a size waits for XLA."""
 
+import contextlib
+import glob
 import logging
 import os
+import re
+import shutil
+from pathlib import Path
 
 import jax
 import platformdirs
 
 log = logging.getLogger(__name__)
 
+LEAST_FREE = 2**26  # bytes of the disk; a program takes up to some megabytes
+
 
 def cache_folder() -> str:
     """What may be kept between runs is kept here: DIFFCOMP_CACHE or the user's; empty: nowhere."""
-    return os.environ.get("DIFFCOMP_CACHE", platformdirs.user_cache_dir("diffcomp"))
+    if "DIFFCOMP_CACHE" in os.environ:
+        return os.environ["DIFFCOMP_CACHE"]
+    try:
+        users = platformdirs.user_cache_dir("diffcomp")
+    except RuntimeError:
+        return ""
+    # Of a user without a home it would be "~" in the current folder, or, of late, an error.
+    return users if os.path.isabs(users) else ""
 
 
 def enable() -> None:
@@ -37,4 +51,23 @@ def _usable(folder: str) -> bool:
     if not os.access(folder, os.W_OK | os.X_OK):
         log.warning("no compiled program is kept: %s cannot be written to", folder)
         return False
+    # JAX would leave the beginning of a file there.
+    if shutil.disk_usage(folder).free < LEAST_FREE:
+        log.warning("no compiled program is kept: the disk of %s is full", folder)
+        return False
     return True
+
+
+def drop_unreadable(warning: str) -> None:
+    """Removes what JAX has kept of the programs that it says it cannot read; nothing otherwise.
+
+    A file that was cut off, by a full disk or a kill, it would never replace: each process would
+    compile anew. The warning names the program, of which there may be files for several shapes.
+    """
+    found = re.match(r"Error reading persistent compilation cache entry for '(\w+)", warning)
+    folder = jax.config.jax_compilation_cache_dir
+    if found is None or not folder or "://" in folder:
+        return
+    for path in Path(folder).glob(f"{glob.escape(found[1])}-*-cache"):
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -6,17 +6,18 @@ same folder, this keeps what the tracing gave (StableHLO, by `jax.export`) under
 all that it depends on: what is computed, on what kind of device, and the code of this package.
 """
 
-import contextlib
 import functools
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax import export
+
+from diffcomp.files import atomic_file
+from diffcomp.files.atomic_file import FileError
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +48,10 @@ class Program:
     def _exported(self, *args: Any) -> export.Exported:
         folder = _folder()
         path = folder / f"{self._name()}.stablehlo" if folder else None
-        if path is not None and path.is_file():
-            data = path.read_bytes()
-            if data[:DIGEST] == _digest(data[DIGEST:]):
-                log.info("program %s is found traced", self._identity[0])
-                return export.deserialize(bytearray(data[DIGEST:]))
-            log.warning("%s is damaged, and is written anew", path)
+        kept = _find(path) if path else None
+        if kept is not None:
+            log.info("program %s is found traced", self._identity[0])
+            return export.deserialize(bytearray(kept))
         exported = export.export(jax.jit(self._build()))(*args)
         log.info("program %s is traced", self._identity[0])
         if path is not None:
@@ -86,14 +85,25 @@ def _folder() -> Path | None:
     return Path(folder) if enabled else None
 
 
+def _find(path: Path) -> bytes | None:
+    """What the file keeps, if it is there, can be read and is whole."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("%s cannot be read: %s", path, error)
+        return None
+    if data[:DIGEST] != _digest(data[DIGEST:]):
+        log.warning("%s is damaged, and is written anew", path)
+        return None
+    return data[DIGEST:]
+
+
 def _keep(path: Path, data: bytes) -> None:
     """Writes the file whole; a folder that cannot be written to costs time, not the result."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
+        atomic_file.write_bytes(path, data, overwrite=True)
+    except (OSError, FileError) as error:
         log.warning("%s cannot be kept: %s", path, error)
-        with contextlib.suppress(OSError):
-            temporary.unlink()

@@ -31,7 +31,10 @@ def main(argv: list[str]) -> None:
     logging.getLogger("diffcomp").setLevel(logging.INFO)
     config = from_mapping(Config, _CONFIG.value)
     sharding.initialize_processes()
-    train_loop.train(config, _WORKDIR.value)
+    try:
+        train_loop.train(config, _WORKDIR.value)
+    except OSError as error:  # such as a full disk
+        sys.exit(f"The training stopped, and goes on with the same command: {error}")
 
 
 def expand(argument: str) -> str:

@@ -1,140 +1,199 @@
-"""Damaged and forged `.dfc` files: each must end in BitstreamError, soon and in little memory.
+"""Files from strangers, damaged and forged: each is refused in its own way, soon, in little memory.
 
     python tests/fuzz_files.py --minutes 10 --seed 1
+    python tests/fuzz_files.py --parts models,weights
 
-Flips, cuts, swaps and splices of whole files, which the file's own CRC tells; and the same of what
-a right CRC covers, fields at their extremes among it, which it does not. A damaged file that
-decodes must give the pixels of a file that it was made from; a forged one may be a whole file of
-another picture.
+    dfc        files of the codec: BitstreamError, or the pixels of the file that was damaged
+    pictures   what `compress` reads: ImageError, or pixels
+    models     folders of exported models: ModelError, or a model whose coder works
+    weights    files of PyTorch: WeightsError, or tensors
+
+The work is done by a process of its own, whose end by a signal counts as a crash; one that takes
+longer than `LIMIT` for a file is stopped, which counts as a hang. The files at fault are kept and
+named. It ends with a summary: files tried, what became of them, the slowest, and the most memory
+that one took.
 """
 
 import argparse
+import importlib
+import multiprocessing
 import random
-import resource
-import struct
+import shutil
 import sys
+import tempfile
 import time
-import zlib
 from collections import Counter
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-import numpy as np
+# Seconds of a processor that a file may take, and of the clock after which its process is stopped.
+SLOW, LIMIT = 10.0, 300.0
+MUCH = 512  # MiB that reading one file of some kilobytes may take
+STARTING = 1800.0  # seconds for a process to be ready, on a machine that is busy
 
-from diffcomp.codec import Codec, load
-from diffcomp.coding.bitstream import HEADER_BYTES, BitstreamError
-
-GOLDEN = Path(__file__).parent / "golden"
-# Offsets and formats of the header's fields after magic and version; docs/format.md has the table.
-FIELDS = {"<I": (4, 13, 17, 21), "<H": (8, 10), "<B": (12,)}
-CRC_OFFSET = 25
-EXTREMES = (0, 1, 2, 63, 64, 65, 255, 256, 2**15, 2**16 - 1, 2**24, 2**31, 2**32 - 1)
-SLOW = 10.0  # seconds
-ALLOWED = {
-    "damaged": {"refused", "same pixels"},
-    "forged": {"refused", "same pixels", "other pixels"},
+# Module and class of each part.
+PARTS = {
+    "dfc": ("fuzz_dfc", "Files"),
+    "pictures": ("fuzz_pictures", "Pictures"),
+    "models": ("fuzz_models", "Models"),
+    "weights": ("fuzz_weights", "Weights"),
 }
 
 
+class Part(Protocol):
+    """One kind of file."""
+
+    kinds: dict[str, set[str]]  # how files are changed, and what may become of such
+
+    def case(self, kind: str, random_: random.Random) -> dict[str, bytes]:
+        """Files by name."""
+
+    def attempt(self, folder: Path) -> str:
+        """What becomes of them; an exception is a fault."""
+
+
 class Outcome(NamedTuple):
-    """What became of one file."""
+    """What became of one case."""
 
-    result: str  # "refused", "same pixels", "other pixels", or the name of a wrong exception
-    seconds: float
-
-
-def damaged(random_: random.Random, files: list[bytes]) -> bytes:
-    """A file with flips, a cut, a swap or a splice."""
-    data = bytearray(random_.choice(files))
-    kind = random_.randrange(5)
-    if kind == 0:
-        for _ in range(random_.choice((1, 2, 8, 64))):
-            data[random_.randrange(len(data))] ^= 1 << random_.randrange(8)
-    elif kind == 1:
-        del data[random_.randrange(len(data)) :]
-    elif kind == 2:
-        i, j = sorted(random_.randrange(len(data)) for _ in range(2))
-        data[i:j] = data[i:j][::-1]
-    elif kind == 3:
-        other = random_.choice(files)
-        at = random_.randrange(min(len(data), len(other)))
-        data[at:] = other[at:]
-    else:
-        data += random_.randbytes(random_.choice((1, 4, 1000)))
-    return bytes(data)
+    result: str  # one of those that its kind allows, or what went wrong
+    seconds: float  # of a processor
+    memory: float  # MiB above what the process had before
+    size: int  # bytes of the case
 
 
-def forged(random_: random.Random, files: list[bytes]) -> bytes:
-    """A file that was changed by someone who gave it a right CRC-32 again."""
-    data = bytearray(damaged(random_, files) if random_.random() < 0.5 else random_.choice(files))
-    if len(data) < HEADER_BYTES:
-        return bytes(data)
-    for _ in range(random_.randrange(1, 4)):
-        form = random_.choice(list(FIELDS))
-        offset = random_.choice(FIELDS[form])
-        largest = 256 ** struct.calcsize(form) - 1
-        value = random_.choice((random_.choice(EXTREMES), random_.randrange(largest + 1)))
-        struct.pack_into(form, data, offset, min(value, largest))
-    if random_.random() < 0.7:
-        # Lengths that add up, so that what comes after them is reached.
-        z = random_.randrange(len(data) - HEADER_BYTES + 1)
-        struct.pack_into("<II", data, 13, z, len(data) - HEADER_BYTES - z)
-    crc = zlib.crc32(data[HEADER_BYTES:], zlib.crc32(data[:CRC_OFFSET]))
-    struct.pack_into("<I", data, CRC_OFFSET, crc)
-    return bytes(data)
-
-
-def attempt(codec: Codec, data: bytes, originals: dict[bytes, np.ndarray]) -> Outcome:
-    """Decodes a file of `originals`, changed, and says what came out."""
-    started = time.monotonic()
+def tried(part: Part, kind: str, random_: random.Random, folder: Path) -> Outcome:
+    """Writes a case into the folder, which is emptied first, and reads it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    files = part.case(kind, random_)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    before, started = _memory(reset=True), time.process_time()
     try:
-        pixels = codec.decompress(data)
-        same = any(np.array_equal(pixels, original) for original in originals.values())
-        result = "same pixels" if same else "other pixels"
-    except BitstreamError:
-        result = "refused"
+        result = part.attempt(folder)
     except Exception as error:
-        result = type(error).__name__
-    return Outcome(result, time.monotonic() - started)
+        result = f"{type(error).__name__}: {error}"[:200]
+    seconds = time.process_time() - started
+    return Outcome(result, seconds, _memory() - before, sum(map(len, files.values())))
 
 
-def originals(codec: Codec) -> dict[bytes, np.ndarray]:
-    """Whole files of a few shapes and qualities, and their pixels."""
-    pictures = np.random.default_rng(1).integers(0, 256, (3, 70, 90, 3), np.uint8)
-    shapes = ((70, 90), (16, 64), (1, 1))
-    files = [
-        codec.compress(picture[:height, :width], quality)
-        for picture, (height, width) in zip(pictures, shapes, strict=True)
-        for quality in (1.0, 8.0)
-    ]
-    return {data: codec.decompress(data) for data in files}
+def _memory(reset: bool = False) -> float:
+    """MiB that this process has at most had since it was last asked to forget."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (most,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(most) / 1024
+
+
+def part_of(name: str) -> Part:
+    module, cls = PARTS[name]
+    return getattr(importlib.import_module(module), cls)()
+
+
+def work(names: list[str], seed: int, folder: Path, connection: Connection) -> None:
+    """Tries cases of all kinds in turn, for ever; says of each what it is and what became of it."""
+    random_ = random.Random(seed)
+    parts = {name: part_of(name) for name in names}
+    connection.send(("ready", "", None))
+    while True:
+        for name, part in parts.items():
+            for kind in part.kinds:
+                connection.send((name, kind, None))
+                outcome = tried(part, kind, random_, folder)
+                fault = outcome.result not in part.kinds[kind]
+                if fault or outcome.seconds > SLOW or outcome.memory > MUCH:
+                    _keep(name, kind, outcome, folder)
+                connection.send((name, kind, (outcome, fault)))
+
+
+def _keep(name: str, kind: str, outcome: Outcome, folder: Path) -> None:
+    """Copies the case beside its folder, and says where."""
+    kept = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder.parent))
+    if folder.exists():
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+    told = f"{outcome.seconds:.1f} s, {outcome.memory:.0f} MiB"
+    print(f"{name}, {kind}: {outcome.result} ({told}): {kept}", flush=True)
+
+
+class Summary:
+    """What became of all files so far."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+        self.faults = self.crashes = self.hangs = self.slow = 0
+        self.slowest = self.most = Outcome("", 0.0, 0.0, 0)
+
+    def add(self, name: str, kind: str, outcome: Outcome, fault: bool) -> None:
+        self.counts[name, kind, outcome.result.partition(":")[0]] += 1
+        self.slowest = max(self.slowest, outcome, key=lambda o: o.seconds)
+        self.most = max(self.most, outcome, key=lambda o: o.memory)
+        self.slow += outcome.seconds > SLOW
+        self.faults += fault
+
+    @property
+    def good(self) -> bool:
+        wrong = self.faults + self.crashes + self.hangs + self.slow
+        return not wrong and self.most.memory < MUCH
+
+    def print(self) -> None:
+        for (name, kind, result), count in sorted(self.counts.items()):
+            print(f"{name:9s} {kind:19s} {result:20s} {count}")
+        print(
+            f"{sum(self.counts.values())} files; wrong outcomes {self.faults}, crashes"
+            f" {self.crashes}, over {SLOW:.0f} s {self.slow + self.hangs}; slowest"
+            f" {self.slowest.seconds:.2f} s; most memory {self.most.memory:.0f} MiB, for"
+            f" {self.most.size} bytes"
+        )
+
+
+def supervise(names: list[str], seed: int, end: float, summary: Summary, folder: Path) -> None:
+    """Runs one process until the end or its own; counts how it ended."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(names, seed, folder, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    last, limit = ("start", "", None), STARTING
+    try:
+        while time.monotonic() < end:
+            if not ours.poll(limit):
+                summary.hangs += 1
+                _keep(*last[:2], Outcome("hangs", limit, 0.0, 0), folder)
+                return
+            name, kind, outcome = last = ours.recv()
+            limit = LIMIT
+            if outcome is not None:
+                summary.add(name, kind, *outcome)
+    except EOFError:
+        process.join()
+        summary.crashes += 1
+        _keep(*last[:2], Outcome(f"ends with {process.exitcode}", 0.0, 0.0, 0), folder)
+    finally:
+        process.kill()
+        process.join()
 
 
 def main() -> int:
-    """Tries files for some minutes and prints a table; returns 1 if any was not as it must be."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Tries files for some minutes and prints a summary; returns 1 if any was not as it must be."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", default=",".join(PARTS))
     args = parser.parse_args()
-    codec = load(GOLDEN / "tiny_model")
-    known = originals(codec)
-    files, random_ = list(known), random.Random(args.seed)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    counts: Counter[tuple[str, str]] = Counter()
-    slowest, end = 0.0, time.monotonic() + 60 * args.minutes
+    work_folder = Path(tempfile.mkdtemp(prefix="fuzz-files-"))
+    summary, end = Summary(), time.monotonic() + 60 * args.minutes
+    seed = args.seed
     while time.monotonic() < end:
-        for make in (damaged, forged):
-            data = make(random_, files)
-            outcome = attempt(codec, data, known)
-            counts[make.__name__, outcome.result] += 1
-            slowest = max(slowest, outcome.seconds)
-            if outcome.result not in ALLOWED[make.__name__] or outcome.seconds > SLOW:
-                print(f"{make.__name__} {outcome.result} {outcome.seconds:.1f} s: {data.hex()}")
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    for (kind, result), count in sorted(counts.items()):
-        print(f"{kind:8s} {result:14s} {count}")
-    print(f"slowest {slowest:.2f} s; memory grew by {grown / 1024:.0f} MiB")
-    return int(slowest > SLOW or any(result not in ALLOWED[kind] for kind, result in counts))
+        supervise(args.parts.split(","), seed, end, summary, work_folder / "case")
+        seed += 1000
+    summary.print()
+    if summary.good:
+        shutil.rmtree(work_folder)
+    return int(not summary.good)
 
 
 if __name__ == "__main__":

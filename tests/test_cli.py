@@ -73,11 +73,11 @@ def test_info_reads_a_file_without_its_model(folder):
 
 
 def check_fails(done: subprocess.CompletedProcess, *texts: str, code: int = 1) -> None:
-    """One line on stderr, with the texts, no traceback."""
+    """One line on stderr, after the usage where argparse found the fault; no traceback."""
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
-    if code == 1:
+    if not done.stderr.startswith("usage: "):
         assert done.stderr.startswith("diffcomp: ")
         assert len(done.stderr.splitlines()) == 1, done.stderr
     for text in texts:
@@ -98,35 +98,64 @@ def test_force_replaces(folder, tmp_path):
     assert bitstream.unpack(target.read_bytes()).quality_code == 7 * 32
 
 
+COMPRESS, DECOMPRESS = ["compress", "photo.png", "x.dfc"], ["decompress", "photo.dfc", "x.png"]
+
+
 @pytest.mark.parametrize(
-    ("args", "texts"),
+    ("code", "args", "texts"),
     [
-        (["compress", "absent.png"], ["absent.png", "No such file"]),
-        (["compress", "photo.dfc", "x.dfc"], ["photo.dfc"]),
-        (["compress", "photo.png", "x.dfc", "--quality", "9"], ["quality is 9", "[1, 8]"]),
-        (["compress", "photo.png", "x.dfc", "--quality", "nan"], ["quality is nan"]),
-        (["compress", "photo.png", "no/x.dfc"], ["no", "does not exist"]),
-        (["compress", "photo.png", "x.dfc", "--model", "vast"], ["vast", "shipped model"]),
-        (["compress", "photo.png", "x.dfc", "--background", "mauvish"], ["mauvish"]),
-        (["decompress", "absent.dfc"], ["absent.dfc", "No such file"]),
-        (["decompress", "photo.png", "x.png"], ["photo.png: not a .dfc file"]),
-        (["decompress", "photo.dfc", "x.xyz"], ["x.xyz", ".png"]),
-        (["decompress", "photo.dfc", "x.png", "--steps", "0"], ["steps is 0"]),
-        (["decompress", "photo.dfc", "x.png", "--gamma", "2"], ["gamma is 2", "[0, 1]"]),
-        (["decompress", "photo.dfc", "x.png", "--realism", "nan"], ["realism is nan"]),
-        (["decompress", "photo.dfc", "x.png", "--seed", "-1"], ["seed is -1"]),
-        (["info", "photo.png"], ["photo.png: not a .dfc file"]),
+        # A file is wrong, or the work failed.
+        (1, ["compress", "absent.png"], ["absent.png", "No such file"]),
+        (1, ["compress", "photo.dfc", "x.dfc"], ["photo.dfc"]),
+        (1, ["compress", "photo.png", "no/x.dfc"], ["no", "does not exist"]),
+        (1, [*COMPRESS, "--model", "vast"], ["vast", "shipped model"]),
+        (1, ["decompress", "absent.dfc"], ["absent.dfc", "No such file"]),
+        (1, ["decompress", "photo.png", "x.png"], ["photo.png: not a .dfc file"]),
+        (1, ["info", "photo.png"], ["photo.png: not a .dfc file"]),
+        # The command line is wrong.
+        (2, [*COMPRESS, "--quality", "9"], ["quality is 9", "[1, 8]"]),
+        (2, [*COMPRESS, "--quality", "nan"], ["quality is nan"]),
+        (2, [*COMPRESS, "--quality", "high"], ["--quality", "'high'"]),
+        (2, [*COMPRESS, "--effort", "10"], ["--effort", "10"]),
+        (2, [*COMPRESS, "--background", "mauvish"], ["mauvish"]),
+        (2, [*COMPRESS, "--target-size", "big"], ["big"]),
+        (2, [*COMPRESS, "--target-psnr", "x"], ["--target-psnr is 'x'"]),
+        (2, [*COMPRESS, "--max-pixels", "0"], ["max_pixels must be"]),
+        (2, [*COMPRESS, "--force", "--skip-existing"], ["exclude each other"]),
+        (2, ["decompress", "photo.dfc", "x.xyz"], ["x.xyz", ".png"]),
+        (2, [*DECOMPRESS, "--suffix", "xyz"], ["xyz"]),
+        (2, [*DECOMPRESS, "--steps", "0"], ["steps is 0"]),
+        (2, [*DECOMPRESS, "--gamma", "2"], ["gamma is 2", "[0, 1]"]),
+        (2, [*DECOMPRESS, "--realism", "nan"], ["realism is nan"]),
+        (2, [*DECOMPRESS, "--seed", "-1"], ["seed is -1"]),
+        (2, [*DECOMPRESS, "--compute-dtype", "float8"], ["float8"]),
+        (2, ["serve", "--port", "70000"], ["--port is 70000"]),
+        (2, ["evaluate", "photo.png", "--out", "o", "--quality", "9"], ["quality is 9"]),
+        (2, ["evaluate", "photo.png", "--out", "o", "--quality", "x"], ["--quality is 'x'"]),
+        (2, ["evaluate", "photo.png", "--out", "o", "--metrics", "beauty"], ["beauty"]),
+        (2, ["evaluate", "photo.png", "--out", "o", "--realism", "2"], ["realism is 2"]),
     ],
 )
-def test_bad_input_is_one_clear_line_and_no_output(folder, args, texts, capsys, monkeypatch):
+def test_bad_input_is_one_clear_line_and_no_output(folder, code, args, texts, capsys, monkeypatch):
     # In this process, since each of them as a process would load JAX anew.
     monkeypatch.chdir(folder)
     before = sorted(os.listdir(folder))
     args = args if "--model" in args or args[0] == "info" else [*args, *MODEL]
-    code = cli.main(args)
+    try:
+        found = cli.main(args)
+    except SystemExit as stop:  # of argparse
+        found = stop.code
     out, err = capsys.readouterr()
-    check_fails(subprocess.CompletedProcess(args, code, out, err), *texts)
+    check_fails(subprocess.CompletedProcess(args, found, out, err), *texts, code=code)
     assert sorted(os.listdir(folder)) == before
+
+
+def test_no_file_can_write_to_the_terminal(folder, capsys):
+    """Line ends and escape sequences in a name are shown, not obeyed."""
+    assert cli.main(["info", f"{folder}/a\nb\x1b[2J\udcff.dfc"]) == 1
+    assert capsys.readouterr().err.endswith(
+        r"a\nb\x1b[2J\udcff.dfc: No such file or directory" "\n"
+    )
 
 
 def test_a_file_of_another_model_is_refused(folder, tmp_path):

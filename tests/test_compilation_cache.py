@@ -41,6 +41,40 @@ def test_what_cannot_be_written_to_is_not_used(config, monkeypatch, tmp_path, ca
     assert "no compiled program is kept" in caplog.text
 
 
+def test_a_full_disk_is_not_used(config, monkeypatch, tmp_path, caplog) -> None:
+    """JAX would leave the beginning of a program there, and never replace it."""
+    monkeypatch.setenv("DIFFCOMP_CACHE", str(tmp_path))
+    usage = types.SimpleNamespace(free=1000)
+    monkeypatch.setattr(compilation_cache.shutil, "disk_usage", lambda _: usage)
+    compilation_cache.enable()
+    assert config.jax_compilation_cache_dir is None
+    assert "no compiled program is kept: the disk of" in caplog.text
+
+
+@pytest.mark.parametrize("says", ["~/.cache/diffcomp", RuntimeError("no home")])
+def test_a_user_without_a_home_has_no_cache(config, monkeypatch, says) -> None:
+    def users(app: str) -> str:
+        if isinstance(says, RuntimeError):
+            raise says
+        return says
+
+    monkeypatch.setattr(compilation_cache.platformdirs, "user_cache_dir", users)
+    compilation_cache.enable()
+    assert config.jax_compilation_cache_dir is None
+
+
+def test_files_that_jax_cannot_read_are_removed(config, tmp_path) -> None:
+    """Of the program that the warning names, and no other."""
+    config.jax_compilation_cache_dir = str(tmp_path)
+    for name in ("jit_call-1234-cache", "jit_call-5678-cache", "jit_step-1234-cache", "program-1"):
+        (tmp_path / name).touch()
+    text = "Error %s persistent compilation cache entry for 'jit_call': ZstdError: cut off"
+    compilation_cache.drop_unreadable(text % "writing")
+    assert len(list(tmp_path.iterdir())) == 4
+    compilation_cache.drop_unreadable(text % "reading")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["jit_step-1234-cache", "program-1"]
+
+
 def test_an_empty_name_turns_it_off(config, monkeypatch) -> None:
     monkeypatch.setenv("DIFFCOMP_CACHE", "")
     compilation_cache.enable()

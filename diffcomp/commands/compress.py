@@ -13,7 +13,7 @@ from diffcomp import loaded_codecs
 from diffcomp.byte_count import parse_bytes
 from diffcomp.coding.bitstream import MAX_PIXELS, SUFFIX
 from diffcomp.coding.metadata import Metadata, attach_metadata, metadata_bytes
-from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY
+from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY, quality_to_code
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import say
 from diffcomp.export.shipped_models import DEFAULT_MODEL
@@ -21,6 +21,7 @@ from diffcomp.files import atomic_file, color_conversion, image_file
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
 from diffcomp.rate_search import Target, compress_to
 from diffcomp.tiling import Progress
+from diffcomp.usage import usage_errors
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ def add_parser(commands) -> None:  # noqa: ANN001
     command.add_argument(
         "--effort",
         type=int,
+        choices=range(10),
         default=0,
         metavar="N",
         help="0 to 9: fit the file to the very picture, for fewer bytes in more time (default: 0)",
@@ -79,9 +81,13 @@ def add_parser(commands) -> None:  # noqa: ANN001
 
 def run(args: argparse.Namespace) -> None:
     """Compresses every input; raises what `terminal.FAILURES` lists."""
+    with usage_errors():
+        background = color_conversion.parse_color(args.background) if args.background else None
+        target = _target(args)
+        if args.quality is not None:
+            quality_to_code(args.quality)
     jobs = file_jobs.planned(args, DIRECTION)
-    background = color_conversion.parse_color(args.background) if args.background else None
-    coded = functools.partial(_coded, args, _target(args))
+    coded = functools.partial(_coded, args, target)
     file_jobs.run_jobs(args, jobs, functools.partial(_compress, args, jobs, background, coded))
 
 

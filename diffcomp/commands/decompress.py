@@ -15,6 +15,7 @@ from diffcomp.decode_settings import COMPUTE_DTYPES, MAX_STEPS, DecodeSettings
 from diffcomp.export.shipped_models import writer_of
 from diffcomp.files import atomic_file, image_output
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob
+from diffcomp.usage import usage_errors
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,12 @@ def add_parser(commands) -> None:  # noqa: ANN001
 def run(args: argparse.Namespace) -> None:
     """Decompresses every input; raises what `terminal.FAILURES` lists."""
     suffix = args.suffix if args.suffix.startswith(".") else f".{args.suffix}"
-    image_output.image_format(f"--suffix {suffix}")
+    settings = DecodeSettings(
+        args.steps, args.gamma, args.eta, args.realism, args.seed, args.compute_dtype
+    )
+    with usage_errors():
+        image_output.image_format(f"--suffix {suffix}")
+        settings.checked()
     direction = Direction(
         input_suffixes=frozenset({SUFFIX}),
         suffix=suffix,
@@ -71,11 +77,8 @@ def run(args: argparse.Namespace) -> None:
     jobs = file_jobs.planned(args, direction)
     for job in jobs:
         if job.output != STANDARD:
-            image_output.image_format(job.output)
-    settings = DecodeSettings(
-        args.steps, args.gamma, args.eta, args.realism, args.seed, args.compute_dtype
-    )
-    settings.checked()
+            with usage_errors():
+                image_output.image_format(job.output)
     file_jobs.run_jobs(args, jobs, functools.partial(_decompress, args, jobs, settings, suffix))
 
 

@@ -19,9 +19,10 @@ from diffcomp.commands.terminal import (
     say,
     working,
 )
-from diffcomp.files import atomic_file
+from diffcomp.files import atomic_file, temporary
 from diffcomp.files.atomic_file import FileError
 from diffcomp.files.file_jobs import STANDARD, Direction, FileJob, plan_jobs
+from diffcomp.usage import UsageError, usage_errors
 
 Work = Callable[[FileJob], None]
 
@@ -82,16 +83,19 @@ def add_options(command: argparse.ArgumentParser, default_model: str) -> None:
 
 
 def planned(args: argparse.Namespace, direction: Direction) -> list[FileJob]:
-    """The jobs of a command line, in order; raises FileError as `plan_jobs`."""
+    """The jobs of a command line, in order; raises UsageError, FileError as `plan_jobs`."""
     if args.force and args.skip_existing:
-        raise ValueError("--force and --skip-existing exclude each other.")
+        raise UsageError("--force and --skip-existing exclude each other.")
     if args.jobs is not None and args.jobs < 1:
-        raise ValueError(f"--jobs is {args.jobs}; it must be 1 or more.")
-    check_max_pixels(args.max_pixels)
+        raise UsageError(f"--jobs is {args.jobs}; it must be 1 or more.")
+    with usage_errors():
+        check_max_pixels(args.max_pixels)
     plan = plan_jobs(args.paths, direction, args.output_dir, args.recursive)
     if plan.left_out:
         say(args, f"{plan.left_out} other files in the folders are left out")
     jobs = plan.jobs
+    for folder in {Path(job.output).parent for job in jobs if job.output != STANDARD}:
+        temporary.remove_leftovers(folder)  # also where nothing is left to be written
     if args.skip_existing:
         jobs = [job for job in jobs if not os.path.lexists(job.output)]
         if len(jobs) < len(plan.jobs):

@@ -6,6 +6,7 @@ from diffcomp.byte_count import parse_bytes
 from diffcomp.coding.bitstream import MAX_PIXELS
 from diffcomp.commands.terminal import add_quiet, add_verbose, say
 from diffcomp.export.shipped_models import DEFAULT_MODEL
+from diffcomp.usage import usage_errors
 from diffcomp.web.settings import DEFAULT_WARM_UP, ServeSettings, parse_sizes
 
 
@@ -47,15 +48,16 @@ def add_parser(commands) -> None:  # noqa: ANN001
 
 def run(args: argparse.Namespace) -> None:
     """Serves until it is stopped; raises what `terminal.FAILURES` lists."""
-    settings = ServeSettings(
-        model=args.model,
-        host=args.host,
-        port=args.port,
-        max_pixels=args.max_pixels,
-        max_bytes=int(parse_bytes(args.max_bytes)),
-        queue=args.queue,
-        warm_up=parse_sizes(args.warm_up),
-    )
+    with usage_errors():
+        settings = ServeSettings(
+            model=args.model,
+            host=args.host,
+            port=args.port,
+            max_pixels=args.max_pixels,
+            max_bytes=int(parse_bytes(args.max_bytes)),
+            queue=args.queue,
+            warm_up=parse_sizes(args.warm_up),
+        )
     from diffcomp.web.server import serve  # what refuses an option does not wait
 
     serve(settings, lambda text: say(args, text))

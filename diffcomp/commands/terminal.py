@@ -13,6 +13,8 @@ from diffcomp.tiling import Progress
 # What a command may end with, as one line; anything else is a fault of the program.
 FAILURES = (FileError, BitstreamError, ValueError, OSError, ImportError, MemoryError)
 
+LONGEST_LINE = 2000  # characters of an error
+
 
 def add_quiet(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -23,9 +25,19 @@ def add_verbose(command: argparse.ArgumentParser) -> None:
 
 
 def print_error(error: BaseException) -> None:
-    """One line of a failure."""
-    reason = "not enough memory for this image" if isinstance(error, MemoryError) else error
-    print(f"diffcomp: {reason}", file=sys.stderr)
+    """One line of a failure, whatever a file or its name has put into it."""
+    reason = "not enough memory for this image" if isinstance(error, MemoryError) else str(error)
+    print(f"diffcomp: {one_line(reason)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """The text with line ends and what else a terminal would obey written out, and not too long.
+
+    >>> one_line("a\\nb"), len(one_line("x" * 10_000))
+    ('a\\\\nb', 2000)
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= LONGEST_LINE else f"{shown[: LONGEST_LINE - 3]}..."
 
 
 def say(args: argparse.Namespace, text: str) -> None:

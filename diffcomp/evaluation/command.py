@@ -4,6 +4,8 @@ import argparse
 import importlib.util
 import sys
 
+from diffcomp.usage import UsageError
+
 PACKAGES = ("matplotlib", "bjontegaard")  # of the extra that no evaluation does without
 
 
@@ -134,4 +136,4 @@ def _numbers(option: str, text: str, kind: type = float) -> tuple[float, ...]:
         return tuple(kind(part) for part in _names(text))
     except ValueError:
         whole = "whole " if kind is int else ""
-        raise ValueError(f"{option} is {text!r}; it must be {whole}numbers with commas.") from None
+        raise UsageError(f"{option} is {text!r}; it must be {whole}numbers with commas.") from None

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffcomp.coding.quality import quality_to_code
 from diffcomp.data.image_sources import counted
+from diffcomp.decode_settings import DecodeSettings
 from diffcomp.evaluation import (
     plots,
     published,
@@ -27,6 +29,7 @@ from diffcomp.evaluation.row_cache import RowCache
 from diffcomp.evaluation.row_file import RowFile, Settings
 from diffcomp.evaluation.rows import quality_text
 from diffcomp.evaluation.summary import Summary
+from diffcomp.usage import usage_errors
 
 ALL = "all"
 
@@ -65,18 +68,20 @@ def evaluate(config: EvaluateConfig, restart: bool = False, progress: bool = Tru
     Raises ValueError, ImportError or OSError, before anything is measured, for what cannot be
     done as asked; FileError if the folder has rows of other settings and not `restart`.
     """
-    protocol = get_protocol(config.protocol)
-    names = chosen_metrics(config.metrics)
+    with usage_errors():
+        protocol = get_protocol(config.protocol)
+        names = chosen_metrics(config.metrics)
+        for name in config.realism_0_metrics:
+            if name not in names:
+                raise ValueError(f"realism_0_metrics has {name!r}, which is none of the metrics.")
+        _check_numbers(config)
     catalogue.check_programs(names)
-    for name in config.realism_0_metrics:
-        if name not in names:
-            raise ValueError(f"realism_0_metrics has {name!r}, which is none of the metrics.")
-    _check_numbers(config)
     set_distances.check(config.set_metrics, config.inception)
     images = open_images(config.images, protocol)
     candidates = make_candidates(config)
     set_names = set_distances.possible(config.set_metrics)
-    anchors = chosen_anchors(config.anchor, candidates, [*names, *set_names])
+    with usage_errors():
+        anchors = chosen_anchors(config.anchor, candidates, [*names, *set_names])
     workers = config.workers or os.cpu_count() or 1
     out = Path(config.out)
     settings = Settings(protocol.name, tuple(names), {c.name: c.settings for c in candidates})
@@ -146,7 +151,8 @@ def make_candidates(config: EvaluateConfig) -> list[Candidate]:
             config.realism_0_metrics,
         )
     ]
-    candidates += [baseline_candidate(text) for text in config.baselines]
+    with usage_errors():
+        candidates += [baseline_candidate(text) for text in config.baselines]
     candidates += external_candidates(config.external) if config.external else []
     names = [candidate.name for candidate in candidates]
     if not candidates:
@@ -163,6 +169,13 @@ def _check_numbers(config: EvaluateConfig) -> None:
     for name in ("workers", "report_images", "report_megabytes"):
         if getattr(config, name) < 0:
             raise ValueError(f"{name} is {getattr(config, name)}; it must be at least 0.")
+    for quality in config.qualities:
+        quality_to_code(quality)
+    for name, values in (("realism", config.realisms), ("gamma", config.gammas)):
+        for value in values:
+            DecodeSettings(**{name: value}).checked()
+    for steps in config.steps:
+        DecodeSettings(steps=steps, seed=config.seed).checked()
 
 
 def chosen_anchors(

@@ -6,8 +6,10 @@ A run into the same folder does only what is missing, and refuses if a figure wo
 
 import csv
 import dataclasses
+import errno
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -128,7 +130,7 @@ def _read(
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):  # the run was killed while it wrote
-        path.write_bytes(whole)
+        atomic_file.write_bytes(path, whole, overwrite=True)
     found = list(csv.reader(io.StringIO(whole.decode(), newline="")))
     if not found or found[0] != list(columns):
         raise FileError(f"{path}: its header is not {','.join(columns)}; {RERUN}")
@@ -145,8 +147,15 @@ def _read(
 
 def _append(path: Path, cells: Iterable[str]) -> None:
     """One write of a whole line: what reads the file sees complete lines."""
-    with atomic_file.errors_name(path), path.open("ab") as file:
-        file.write(_lines([cells]))
+    line = _lines([cells])
+    with atomic_file.errors_name(path), path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            if file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(size)  # another line may still follow
+            raise
 
 
 def _lines(rows: Iterable[Iterable[str]]) -> bytes:

@@ -9,8 +9,6 @@ bits hardly shrink, and every start would wait for them.
 import dataclasses
 import functools
 import json
-import tempfile
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -23,14 +21,17 @@ from diffcomp.coding.latent_coder import LatentCoder
 from diffcomp.config import from_mapping, to_dict
 from diffcomp.decode_settings import DecodeConfig
 from diffcomp.export.shipped_models import ModelError
+from diffcomp.files import atomic_file
+from diffcomp.files.array_archive import read_arrays
+from diffcomp.files.atomic_file import atomic_folder
 from diffcomp.params import Params, under
 
 FORMAT = 1
 SMALL = 4096  # arrays of fewer values are kept in float32
 
-# What reading a damaged file may raise: NumPy leaves some to zipfile and zlib, and the wrong kind
-# of JSON or NumPy value shows only when it is used.
-_DAMAGED = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+LONGEST_DESCRIPTION = 2**20  # bytes of model.json
+LONGEST_NAME = 100
+LARGEST_NUMBER = 2**20  # in a configuration; channels and steps of training are fewer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,13 +113,11 @@ def check_target(directory: Path) -> None:
 def save(model: ExportedModel, directory: Path) -> None:
     """Writes the folder, whole or not at all; raises FileExistsError if the path is in use."""
     check_target(directory)
+    check_name(model.name)
     _check_shapes(model.params, model.config, directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".diffcomp-", dir=directory.parent) as temporary:
-        built = Path(temporary) / directory.name
-        built.mkdir()
+    with atomic_folder(directory) as built:
         _write(model, built)
-        built.replace(directory)
 
 
 def _write(model: ExportedModel, directory: Path) -> None:
@@ -147,19 +146,26 @@ def load(directory: Path) -> ExportedModel:
     part that is not the one that `model.json` names, and weights of another configuration.
     """
     try:
-        description = json.loads((directory / "model.json").read_text())
+        text = atomic_file.read_bytes(directory / "model.json", LONGEST_DESCRIPTION)
+        description = json.loads(text)
         if description["format"] != FORMAT:
             raise ModelError(f"{directory} has format {description['format']}, not {FORMAT}.")
         name, card = description["name"], description["card"]
+        check_name(name)
         fingerprint = description["fingerprint"]
         config = from_mapping(AnyModelConfig, description["config"])
         decode = from_mapping(DecodeConfig, description["decode"], "decode")
         architecture = architecture_of(config)
-        coder = architecture.coder.from_arrays(_read_arrays(directory / "coding.npz"))
-        weights = _read_arrays(directory / "weights.npz", np.float32)
+        coding = read_arrays(directory / "coding.npz")
+        _check_bits(coding)
+        coder = architecture.coder.from_arrays(coding)
+        weights = read_arrays(directory / "weights.npz", np.float32)
+        _check_numbers(config, len(weights))
+        params = weights | architecture.float_twin(coder)
     except ModelError:
         raise
-    except _DAMAGED as error:
+    # The wrong kind of JSON or NumPy value shows only when it is used, by any exception.
+    except Exception as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise ModelError(f"{directory} is not a readable exported model: {reason}") from error
     if f"{coder.fingerprint:08x}" != fingerprint:
@@ -167,18 +173,50 @@ def load(directory: Path) -> ExportedModel:
             f"{directory}/coding.npz has fingerprint {coder.fingerprint:08x}, but model.json says"
             f" {fingerprint}: the files do not belong together."
         )
-    params = weights | architecture.float_twin(coder)
     # What `save` has checked need not be checked again, for which all networks would be traced.
     if description.get("shapes") != _shapes_crc(config, params):
         _check_shapes(params, config, directory)
     return ExportedModel(name, config, weights, coder, decode, card)
 
 
-def _read_arrays(file: Path, dtype: type | None = None) -> Params:
-    """Arrays by name, each turned into the type, if one is given, before the next is read."""
-    # np.load would leave a file that it opened itself open, if it is damaged.
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return {name: np.asarray(value, dtype) for name, value in arrays.items()}
+def check_name(name: object) -> None:
+    """Raises ModelError for what is no name of a model; folders of results are named after it."""
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name) <= LONGEST_NAME
+        or not name.isprintable()
+        or name.startswith(".")
+        or "/" in name
+        or "\\" in name
+    ):
+        raise ModelError(
+            f"the model's name is {name!r:.120}; it must be 1 to {LONGEST_NAME} printable"
+            " characters without / and \\, the first of them no dot."
+        )
+
+
+def _check_numbers(config: AnyModelConfig, arrays: int) -> None:
+    """Raises ModelError for networks that are out of all proportion: to trace them takes for ever.
+
+    Each of a network's blocks has parameters of its own, so no depth, and no list, exceeds the
+    number of arrays.
+    """
+    for name, value in to_dict(config).items():
+        values = value if isinstance(value, list) else [value]
+        whole = [n for n in values if isinstance(n, int)]
+        most = arrays if name.endswith("_depths") else LARGEST_NUMBER
+        if len(values) > arrays or any(not 0 <= n <= most for n in whole):
+            raise ModelError(
+                f"config.{name} is {value!r:.120}; it must be of at most {arrays} numbers from 0 to"
+                f" {most}."
+            )
+
+
+def _check_bits(coding: Params) -> None:
+    """Raises ModelError for layers that shift by more bits than an int64 has: 2**bits is made."""
+    for name, values in coding.items():
+        if name.endswith(".bits") and not np.all((values >= 0) & (values < 64)):
+            raise ModelError(f"{name} is {values!r:.120}; it must be from 0 to 63.")
 
 
 def _shapes_crc(config: AnyModelConfig, params: Params) -> str:
@@ -192,7 +230,10 @@ def _check_shapes(params: Params, config: AnyModelConfig, directory: Path) -> No
     """Raises ModelError unless `params` are, in name and shape, those of a model of `config`."""
     from diffcomp.architectures.parameters import param_shapes
 
-    shapes = {path: value.shape for path, value in param_shapes(config).items()}
+    try:
+        shapes = {path: value.shape for path, value in param_shapes(config).items()}
+    except Exception as error:  # whatever networks of impossible sizes raise
+        raise ModelError(f"{directory}: no networks have its configuration: {error}") from error
     found = {path: value.shape for path, value in params.items()}
     for path in sorted(shapes.keys() | found.keys()):
         if shapes.get(path) != found.get(path):

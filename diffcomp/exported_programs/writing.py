@@ -4,7 +4,6 @@ import datetime
 import functools
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from diffcomp.export.exported_model import ExportedModel
 from diffcomp.export.shipped_models import ModelError
 from diffcomp.exported_programs import jax_window
 from diffcomp.exported_programs.manifest import FOLDER, FORMAT, FUNCTIONS, Manifest, ProgramFile
+from diffcomp.files.atomic_file import atomic_folder
 from diffcomp.params import under
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -49,15 +49,12 @@ def write(
         programs |= {(f, 0): trace(model, f, 0) for f in FUNCTIONS}
     except Exception as error:  # whatever an operation raises that needs to know a size
         fault = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-    with tempfile.TemporaryDirectory(prefix=".diffcomp-", dir=directory) as temporary:
-        built = Path(temporary) / FOLDER
-        built.mkdir()
+    with atomic_folder(target) as built:
         files = [_write_program(built, *key, program) for key, program in programs.items()]
         manifest = _manifest(model, tiles, fault, programs, files)
         manifest.write(built)
         if target.exists():
             shutil.rmtree(target)
-        built.replace(target)
     return manifest
 
 

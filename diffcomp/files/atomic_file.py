@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
-from uuid import uuid4
+
+from diffcomp.files.temporary import temporary_file, temporary_folder
 
 
 class FileError(ValueError):
@@ -62,22 +63,32 @@ def check_target(path: str | os.PathLike, overwrite: bool = False) -> Path:
 def atomic_write(path: str | os.PathLike, overwrite: bool = False) -> Iterator[BinaryIO]:
     """Yields a binary file that takes the name `path` when the block ends without an exception.
 
-    The data goes to a temporary file in the same folder, which is removed on any failure. The
-    file gets the permissions of any new file (the umask's), also when it replaces another.
+    The data goes to a temporary file in the same folder, which is removed on any failure, and by
+    the next program that writes there if this one is killed. The file gets the permissions of any
+    new file (the umask's), also when it replaces another.
 
     Raises:
       FileError: the folder is missing, `path` exists and `overwrite` is False, `path` is no
         regular file, or the system refuses.
     """
     target = check_target(path, overwrite)
-    temporary = target.with_name(f".diffcomp-{uuid4().hex}.tmp")
-    with errors_name(path):
-        try:
-            with open(temporary, "x+b") as file:
-                yield file
-            _publish(temporary, target, overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with errors_name(path), temporary_file(target.parent) as temporary:
+        with open(temporary, "r+b") as file:
+            yield file
+        _publish(temporary, target, overwrite)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder that takes the name `path` when the block ends without an exception.
+
+    What has the name is replaced if it is an empty folder. Raises OSError as the system does.
+    """
+    with temporary_folder(path.parent) as temporary:
+        built = temporary / path.name
+        built.mkdir()
+        yield built
+        built.replace(path)
 
 
 def _publish(temporary: Path, target: Path, overwrite: bool) -> None:

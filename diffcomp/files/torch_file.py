@@ -3,65 +3,34 @@
 Such a file is a zip archive, not compressed: `<root>/data.pkl` is a pickle of nested dictionaries
 whose tensors name storages, and `<root>/data/<key>` holds the raw values of one storage. Before
 PyTorch 1.6 it was a sequence: pickles of a mark, a version, a description of the machine, the
-dictionaries and the list of storages, then those storages, each with its length first. A pickle
-is a program. The unpickler below knows the names that dictionaries of tensors need, gives each a
-harmless meaning of its own, and refuses every other; PyTorch's own functions are never called.
+dictionaries and the list of storages, then those storages, each with its length first.
+`torch_pickle` reads the pickles. Nothing is read that the file is too short for, and all tensors
+together have no more values than the file has bytes: a small file cannot take much memory.
 """
 
 import io
 import math
-import pickle
+import reprlib
 import zipfile
-import zlib
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from diffcomp.files.torch_pickle import (
+    FLOATS,
+    MAX_PICKLE,
+    OTHERS,
+    Storage,
+    Tensor,
+    TensorUnpickler,
+    WeightsError,
+)
+
 MAX_AXES = 8  # of a tensor; the networks have up to 5
 
-# Types of storages that hold weights, and as what NumPy reads them. It has no bfloat16, whose bits
-# are the upper half of a float32's.
-FLOATS = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "BFloat16Storage": "<u2",
-}
-# Types that a file may hold elsewhere, as for a count of steps, and the bytes of a value.
-OTHERS = {
-    "LongStorage": 8,
-    "IntStorage": 4,
-    "ShortStorage": 2,
-    "CharStorage": 1,
-    "ByteStorage": 1,
-    "BoolStorage": 1,
-}
-
 OLD_MARK, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001  # how files before PyTorch 1.6 begin
-
-
-class WeightsError(ValueError):
-    """A file of weights that cannot be used, with the reason."""
-
-
-class Storage(NamedTuple):
-    """The marker of a storage in the pickle."""
-
-    kind: str
-    key: str
-    count: int
-
-
-class Tensor(NamedTuple):
-    """A view of a storage, in values rather than bytes; not yet checked."""
-
-    storage: Any
-    offset: Any
-    shape: Any
-    strides: Any
 
 
 def read_tensors(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -83,17 +52,23 @@ def read_tensors(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[st
         try:
             if start != b"PK":
                 return _read_sequence(stream, select)
+            size = stream.seek(0, io.SEEK_END)
             with zipfile.ZipFile(stream) as archive:
-                return _read_archive(archive, select)
+                return _read_archive(archive, size, select)
         except WeightsError as error:
             raise WeightsError(f"{path}: {error}") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-            raise WeightsError(f"{path} is damaged: {error}") from error
+        # Of zipfile more than BadZipFile: names that are no UTF-8, packings that it does not know.
+        # And `select` may find anything where it looks for a dictionary.
+        except Exception as error:
+            raise WeightsError(f"{path} is damaged: {error!r:.200}") from error
 
 
 def _read_archive(
-    archive: zipfile.ZipFile, select: Callable[[Any], dict[str, Any]]
+    archive: zipfile.ZipFile, size: int, select: Callable[[Any], dict[str, Any]]
 ) -> dict[str, np.ndarray]:
+    """`size` is that of the file, in bytes."""
+    if sum(entry.compress_size for entry in archive.infolist()) > size:
+        raise WeightsError(f"its entries claim more than its {size} bytes.")
     entries = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(entries) != 1:
         raise WeightsError(f"it has {len(entries)} entries data.pkl; a file of PyTorch has one.")
@@ -111,23 +86,38 @@ def _read_archive(
             raise WeightsError(f"{name}: {entry} has {found} bytes, not {size}.")
         return _read_entry(archive, entry)
 
-    tensors = select(_Unpickler(io.BytesIO(_read_entry(archive, entries[0]))).unpickle())
-    return {name: _read_tensor(name, value, find) for name, value in tensors.items()}
+    if archive.getinfo(entries[0]).file_size > MAX_PICKLE:
+        raise WeightsError(f"{entries[0]} has more than {MAX_PICKLE} bytes.")
+    tensors = select(TensorUnpickler(io.BytesIO(_read_entry(archive, entries[0]))).unpickle())
+    return _read_tensors(tensors, size, find)
+
+
+def _read_tensors(
+    tensors: dict[str, Any], size: int, find: Callable[[str, Storage, int], bytes]
+) -> dict[str, np.ndarray]:
+    """Of a file of `size` bytes. Tensors may share a storage, and each is given an array."""
+    result, left = {}, size
+    for name, tensor in tensors.items():
+        result[name] = _read_tensor(name, tensor, left, find)
+        left -= result[name].size
+    return result
 
 
 def _read_sequence(
     stream: BinaryIO, select: Callable[[Any], dict[str, Any]]
 ) -> dict[str, np.ndarray]:
     """Of a file before PyTorch 1.6, read from its start."""
-    mark, version, machine = (_Unpickler(stream).unpickle() for _ in range(3))
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    mark, version, machine = (TensorUnpickler(stream).unpickle() for _ in range(3))
     if mark != OLD_MARK or version != OLD_VERSION or not isinstance(machine, dict):
         raise WeightsError("it begins as a pickle, but not as one of PyTorch.")
     if machine.get("little_endian") is not True:
         raise WeightsError("its values are not little-endian.")
-    unpickler = _Unpickler(stream)
+    unpickler = TensorUnpickler(stream)
     tensors = select(unpickler.unpickle())
     known = unpickler.storages
-    keys = _Unpickler(stream).unpickle()
+    keys = TensorUnpickler(stream).unpickle()
     if not isinstance(keys, list) or not all(isinstance(k, str) and k in known for k in keys):
         raise WeightsError("its list of storages names one that no tensor has.")
     values = {key: _next_storage(stream, known[key]) for key in keys}
@@ -140,7 +130,7 @@ def _read_sequence(
             raise WeightsError(f"{name}: storage {storage.key!r} has {found} bytes, not {size}.")
         return values[storage.key]
 
-    return {name: _read_tensor(name, value, find) for name, value in tensors.items()}
+    return _read_tensors(tensors, size, find)
 
 
 def _next_storage(stream: BinaryIO, storage: Storage) -> bytes:
@@ -158,63 +148,21 @@ def _next_storage(stream: BinaryIO, storage: Storage) -> bytes:
 
 
 def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+    entry = archive.getinfo(name)
+    if entry.compress_type != zipfile.ZIP_STORED:
         raise WeightsError(f"{name} is compressed; PyTorch stores its entries as they are.")
+    if entry.compress_size != entry.file_size:
+        raise WeightsError(f"{name} has two sizes, {entry.compress_size} and {entry.file_size}.")
     return archive.read(name)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds dictionaries of `Tensor`; nothing that a pickle can name here has an effect."""
+def _read_tensor(
+    name: str, tensor: Any, left: int, find: Callable[[str, Storage, int], bytes]
+) -> np.ndarray:
+    """`find` returns the bytes of a storage; name and size are for its errors.
 
-    def __init__(self, stream: BinaryIO):
-        super().__init__(stream)
-        self.storages: dict[str, Storage] = {}  # by key, each as first named
-
-    def unpickle(self) -> Any:
-        """Raises WeightsError for a pickle that is damaged or holds anything else."""
-        try:
-            return self.load()
-        except WeightsError:
-            raise
-        # A damaged pickle may raise whatever the operations do that it happens to consist of.
-        except Exception as error:
-            raise WeightsError(f"data.pkl cannot be read: {error!r}.") from error
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" and name in (*FLOATS, *OTHERS):
-            return name
-        # New functions for each file: a pickle can set attributes of what it is given.
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: Tensor(
-                storage, offset, shape, strides
-            )
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *_: tensor
-        raise WeightsError(
-            f"data.pkl names {module}.{name}, which is no part of a dictionary of weights."
-        )
-
-    def persistent_load(self, pid: Any) -> Storage:
-        match pid:
-            # The last was of use in the old format only, where it is None but for views.
-            case ("storage", str(kind), str(key), str(), int(count)) | (
-                "storage",
-                str(kind),
-                str(key),
-                str(),
-                int(count),
-                None,
-            ) if kind in FLOATS or kind in OTHERS:
-                storage = Storage(kind, key, count)
-                self.storages.setdefault(key, storage)
-                return storage
-        raise WeightsError(f"data.pkl names a storage {pid!r}, which is not of PyTorch's form.")
-
-
-def _read_tensor(name: str, tensor: Any, find: Callable[[str, Storage, int], bytes]) -> np.ndarray:
-    """`find` returns the bytes of a storage; name and size are for its errors."""
+    Raises WeightsError also for more than `left` values.
+    """
     if not isinstance(tensor, Tensor) or not isinstance(tensor.storage, Storage):
         raise WeightsError(f"{name} is no tensor.")
     kind, _, count = tensor.storage
@@ -224,6 +172,8 @@ def _read_tensor(name: str, tensor: Any, find: Callable[[str, Storage, int], byt
 
     dtype = np.dtype(FLOATS[kind])
     values = np.frombuffer(find(name, tensor.storage, count * dtype.itemsize), dtype)
+    if math.prod(shape) > left:
+        raise WeightsError(f"{name}: the tensors have more values than the file has bytes.")
     strides = tuple(stride * dtype.itemsize for stride in strides)
     view = np.ndarray(shape, dtype, values, offset * dtype.itemsize, strides)
     if kind == "BFloat16Storage":
@@ -239,10 +189,11 @@ def _check_view(name: str, tensor: Tensor, count: int) -> tuple[int, tuple, tupl
     _, offset, shape, strides = tensor
     whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
     numbers = (count, offset, *shape, *strides) if whole and len(shape) <= MAX_AXES else ()
-    if not numbers or not all(type(n) is int and n >= 0 for n in numbers) or 0 in shape:
+    if not numbers or not all(map(_is_size, numbers)) or 0 in shape:
         raise WeightsError(
-            f"{name} has shape {shape!r}, strides {strides!r} and offset {offset!r}; they must be"
-            f" whole numbers, for up to {MAX_AXES} axes of length 1 or more."
+            f"{name} has shape {reprlib.repr(shape)}, strides {reprlib.repr(strides)} and offset"
+            f" {reprlib.repr(offset)}; they must be whole numbers, for up to {MAX_AXES} axes of"
+            " length 1 or more."
         )
     # The stride of a single value has no meaning.
     strides = tuple(stride * (n > 1) for n, stride in zip(shape, strides, strict=True))
@@ -254,3 +205,7 @@ def _check_view(name: str, tensor: Tensor, count: int) -> tuple[int, tuple, tupl
             f" its storage of {count} values."
         )
     return offset, shape, strides
+
+
+def _is_size(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 2**128

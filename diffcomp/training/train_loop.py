@@ -16,6 +16,7 @@ from diffcomp.architectures.parameters import param_shapes
 from diffcomp.config import to_dict
 from diffcomp.data.crop_slots import CropSlots
 from diffcomp.data.input_pipeline import CropDataset, WaitTimer
+from diffcomp.files.run_folder import replace_bytes
 from diffcomp.params import Params
 from diffcomp.training import metric_writers, run_metrics, sharding
 from diffcomp.training.checkpoint import Checkpoints, Position
@@ -122,7 +123,7 @@ class _Run:
         # Only now: a config that does not fit the checkpoint must not replace the one that does.
         if jax.process_index() == 0:
             text = json.dumps(to_dict(self.config), indent=1) + "\n"
-            (self._workdir / "config.json").write_text(text)
+            replace_bytes(self._workdir / "config.json", text.encode())
         while True:
             state = self._stage(position, state)
             if position.stage == len(stages) - 1 or self._stop_requested:
