@@ -96,7 +96,7 @@ def _decode(setting: Setting, base: bool) -> Found:
     with threadpool_limits(setting.blas or os.cpu_count(), user_api="blas"):
         codec = load(MODEL)
         if setting.perturbed:
-            codec = _perturbed(codec)
+            codec = perturbed(codec)
         data = FILE.read_bytes()
         exact = {FILE.name: digest(codec, data) == json.loads(DIGEST.read_text())}
         if base:
@@ -108,7 +108,7 @@ def _decode(setting: Setting, base: bool) -> Found:
         return Found(exact, codec.decompress(data))
 
 
-def _perturbed(codec: Codec) -> Codec:
+def perturbed(codec: Codec) -> Codec:
     rng = np.random.default_rng(5)
     weights = {
         path: (value * (1 + LARGEST * rng.standard_normal(value.shape))).astype(np.float32)
