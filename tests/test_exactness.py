@@ -1,4 +1,4 @@
-"""No symbol depends on a float of the networks; `exactness.py` tries other settings of JAX and XLA."""
+"""No symbol depends on a float of the networks; `exactness.py` tries settings of JAX and XLA."""
 
 import json
 
