@@ -33,7 +33,10 @@ def main(argv: list[str]) -> None:
     sharding.initialize_processes()
     try:
         train_loop.train(config, _WORKDIR.value)
-    except OSError as error:  # such as a full disk
+    except (OSError, ValueError) as error:
+        # Of a full disk the checkpoint library makes a ValueError, which names the system's code.
+        if not isinstance(error, OSError) and "os_error_code" not in str(error):
+            raise
         sys.exit(f"The training stopped, and goes on with the same command: {error}")
 
 

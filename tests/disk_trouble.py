@@ -196,8 +196,8 @@ def full_training(folder: Path) -> None:
     job.begin(folder)
     with disk(folder / "run", "size=300k"):
         code, lines = run(job.commands[0], folder)
-        assert code == 1 and "No space left" in lines[-1], lines[-3:]
-        assert not any(line.startswith("Traceback") for line in lines), lines
+        # Before that line the checkpoint library logs what it saw, in its own words.
+        assert code == 1 and lines[-1].startswith("The training stopped"), lines[-3:]
 
 
 CASES: dict[str, Case] = {

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import random
+import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -70,6 +71,7 @@ class Pictures:
 
     def attempt(self, folder: Path) -> str:
         (path,) = folder.iterdir()
+        warnings.simplefilter("ignore")  # Pillow's, of what it passes over
         try:
             pixels = read_image(path, (255, 255, 255), max_pixels=2**24).pixels
         except ImageError:

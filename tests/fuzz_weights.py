@@ -29,7 +29,7 @@ def forged_archive(random_: random.Random, data: bytes) -> bytes:
     """Sizes and offsets of a random entry of the zip archive, in either of its two headers."""
     result = bytearray(data)
     mark, fields = random_.choice(((b"PK\1\2", (20, 24, 42)), (b"PK\3\4", (18, 22))))
-    places = [match.start() for match in re.finditer(mark, data)]
+    places = [match.start() for match in re.finditer(re.escape(mark), data)]
     for _ in range(random_.randrange(1, 4)):
         at = random_.choice(places) + random_.choice(fields)
         struct.pack_into("<I", result, at, random_.choice(HUGE) % 2**32)
@@ -71,9 +71,6 @@ def bombs() -> list[bytes]:
         b"\x80\x02" + doubled + b"Q.",
         b"\x80\x02" + b"}" * 2**20 + b".",
         model + plain("w") + tensor("0", 6, shape=(6,)).replace(plain((6,)), doubled) + b"us.",
-        b"\x80\x02"
-        + dict_of({"model": dict_of({f"w{i}": tensor("0", 6) for i in range(20000)})})
-        + b".",
         b"\x80\x02" + tuple_of(*[plain("x" * 1000)] * 1000) + b"Q.",
     ]
 

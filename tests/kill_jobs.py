@@ -19,6 +19,7 @@ imports for longer than it works. The last round of each job is never killed.
 
 import argparse
 import importlib
+import itertools
 import os
 import random
 import shutil
@@ -170,41 +171,26 @@ def rounds(job: Job, number: int, end: float, random_: random.Random, work: Path
     counts: Counter[str] = Counter()
     job.begin(folder)
     done = 0  # commands of the job that have ended
-    for i in range(number + 1):
-        last = i == number or time.monotonic() > end
+    for i in itertools.count():
+        last = i >= number or time.monotonic() > end
         before = files_below(folder)
         process = start(job.commands[done], folder)
         late = random_.random() < 0.5
-        delay = random_.uniform(0, working if late else seconds)
-        was_killed = killed(process, LIMIT if last else delay, late, folder, job)
-        counts["killed"] += was_killed
+        delay = LIMIT if last else random_.uniform(0, working if late else seconds)
+        if killed(process, delay, late, folder, job):
+            counts["killed"] += 1
+            counts["killed within its work"] += files_below(folder) != before
+        else:
+            assert process.returncode == 0, (folder.parent / f"{folder.name}.log").read_text()
+            done += 1
         counts["temporary files left"] += job.check(folder, before, reference)
-        if was_killed:
-            found = files_below(folder)
-            counts["killed within its work"] += found != before
-            if job.is_done(folder):
-                job.check_final(folder, reference)
-                job.begin(folder)
-                done = 0
-            continue
-        log = (folder.parent / f"{folder.name}.log").read_text()
-        assert process.returncode == 0, log
-        done += 1
-        if done == len(job.commands):
+        if done == len(job.commands) or job.is_done(folder):
             job.check_final(folder, reference)
             counts["runs completed"] += 1
+            if last:
+                return counts
             job.begin(folder)
             done = 0
-        if last:
-            break
-    while done:  # what the last round, which nobody killed, left to do
-        process = start(job.commands[done], folder)
-        assert process.wait() == 0
-        done = (done + 1) % len(job.commands)
-        if not done:
-            job.check_final(folder, reference)
-            counts["runs completed"] += 1
-    return counts
 
 
 def main() -> int:

@@ -72,7 +72,7 @@ def test_golden_image_is_compressed_to_its_bytes_and_error(tiny, golden) -> None
 def test_golden_model_is_small_and_not_idle(tiny, golden) -> None:
     """Tables, steps and means vary, and some symbols escape; else the digest would prove little."""
     files = [*tiny_model.MODEL.iterdir(), tiny_model.FILE, tiny_model.DIGEST]
-    assert sum(file.stat().st_size for file in files) < 300_000
+    assert sum(file.stat().st_size for file in files) < 450_000
     run = tiny_model.decode(tiny, golden)
     assert run.y_hat.shape == (5, 7, 16)
     mean, indexes, symbols = (np.concatenate(parts) for parts in zip(*run.passes, strict=True))

@@ -244,7 +244,7 @@ def test_what_is_said_is_text():
     ],
 )
 def test_options_out_of_range(options, reason, capsys):
-    assert cli.main(["serve", *options]) == 1
+    assert cli.main(["serve", *options]) == 2
     error = capsys.readouterr().err
     assert reason in error and error.count("\n") == 1
 

@@ -29,7 +29,7 @@ from diffcomp.evaluation.row_cache import RowCache
 from diffcomp.evaluation.row_file import RowFile, Settings
 from diffcomp.evaluation.rows import quality_text
 from diffcomp.evaluation.summary import Summary
-from diffcomp.usage import usage_errors
+from diffcomp.usage import UsageError, usage_errors
 
 ALL = "all"
 
@@ -137,7 +137,7 @@ def chosen_metrics(chosen: Sequence[str]) -> list[str]:
 
 
 def make_candidates(config: EvaluateConfig) -> list[Candidate]:
-    """Models first, then baselines; raises ValueError if there is none or two have one name."""
+    """Models first, then baselines; raises UsageError if there is none or two have one name."""
     candidates = [
         candidate
         for model in config.models
@@ -156,10 +156,10 @@ def make_candidates(config: EvaluateConfig) -> list[Candidate]:
     candidates += external_candidates(config.external) if config.external else []
     names = [candidate.name for candidate in candidates]
     if not candidates:
-        raise ValueError("Neither a model nor a baseline is given.")
+        raise UsageError("Neither a model nor a baseline is given.")
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"Two codecs are called {name!r}; their rows could not be told apart.")
+            raise UsageError(f"Two codecs are called {name!r}; their rows could not be told apart.")
     return candidates
 
 
