@@ -36,9 +36,9 @@ def model() -> ConfigDict:
     # Channels of y, principal components of 16x16x3 patches at the start.
     m.latent_channels = 256
     # The channels of y are coded in groups from coarse to fine; the first channel of each.
-    m.group_starts = (0, 24, 96)
+    m.group_starts = (0,)
     # Passes over space in which each group is coded, 2 or 4.
-    m.group_passes = (4, 2, 2)
+    m.group_passes = (2,)
     # Channels of z.
     m.hyper_channels = 96
     # Channels inside the networks of the hyperprior (analysis, synthesis, context).
@@ -276,7 +276,6 @@ def stage(**changes: Any) -> ConfigDict:
 def shrink(config: ConfigDict) -> None:
     """Every stage and code path, at a hundredth of the size."""
     config.model.latent_channels = 24
-    config.model.group_starts = (0, 4, 12)
     config.model.hyper_channels = 8
     config.model.coding_width = 16
     config.model.widths = (8, 16, 16)

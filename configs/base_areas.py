@@ -3,8 +3,8 @@
     python launch/train.py --config=configs/base_areas.py --workdir=/tmp/areas \
         --config.data.train=folder:/path/to/photographs
 
-base_further.py, but for these fields. The model `areas` is an early state of it; its card says how
-its run differed.
+base_further.py, but for these fields. The networks of the model `grouped` have been through the
+first third of it; its card says how its run differed.
 """
 
 import runpy

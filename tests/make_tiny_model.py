@@ -37,7 +37,13 @@ def patches() -> list[np.ndarray]:
 
 def make_model() -> ExportedModel:
     config = from_mapping(Config, runpy.run_path(str(CONFIG))["get_config"]("smoke"))
-    small = dict(latent_channels=16, group_starts=(0, 3, 7), coding_width=12, widths=(4, 8, 8))
+    small = dict(
+        latent_channels=16,
+        group_starts=(0, 3, 7),
+        group_passes=(4, 2, 2),
+        coding_width=12,
+        widths=(4, 8, 8),
+    )
     model = dataclasses.replace(config.model, **small)
     rng = np.random.default_rng(SEED)
     params = init_params(model, jax.random.key(SEED))

@@ -76,7 +76,10 @@ def test_nothing_is_asked_of_what_is_not_known() -> None:
     wiring = Wiring(hyper=3, width=5)
     f = np.zeros((1, 4, 4, 5))
     entropy_parameters.parameters(wiring, 0, PHASES[0], f, np.zeros(5), Seen(None, None))
-    assert sorted(wiring.called) == ["head_0", "mix_0", "refine_0", "tail_0"]
+    assert wiring.called == ["head_0"]
+    seen = Seen(np.zeros((1, 4, 4, 2)), None)
+    entropy_parameters.parameters(wiring, 1, PHASES[0], f, np.zeros(5), seen)
+    assert sorted(wiring.called[1:]) == ["coarser_1", "head_1", "mix_1", "refine_1", "tail_1"]
 
 
 def test_the_tiny_model_has_these_layers(layers) -> None:

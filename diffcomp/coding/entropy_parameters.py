@@ -73,13 +73,18 @@ def features(layers: Layers, z_hat: Tensor) -> Tensor:
 def parameters(layers: Layers, g: int, phase: Phase, f: Tensor, told: Tensor, seen: Seen) -> Tensor:
     """Parameters of group g at one phase: [B, ..., 2 C_g], mean then log2 scale.
 
+    Where nothing is known of y_hat, those of z_hat alone.
+
     f: features [B, H, W, width]. told: what is said of pass and quality, to be added to
       [B, ..., width].
     """
     here = phase.of(f)
+    first = layers.linear(f"head_{g}", here)
+    if seen.coarser is None and seen.own is None:
+        return first
     h = layers.linear(f"mix_{g}", here) + told
     for name, known in zip(seen._fields, seen, strict=True):
         if known is not None:
             h = h + layers.linear(f"{name}_{g}", known, phase)
     h = layers.activate(layers.linear(f"tail_{g}", layers.activate(h)))
-    return layers.linear(f"head_{g}", here) + layers.linear(f"refine_{g}", h)
+    return first + layers.linear(f"refine_{g}", h)
