@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from fuzz_changes import HUGE, damaged, overwritten
 from tiny_model import GOLDEN
-from torch_files import dict_of, name, plain, tensor, tuple_of
+from torch_files import name, plain, tensor, tuple_of
 
 from diffcomp.export.published_import import load_cdc
 from diffcomp.files.torch_file import WeightsError, read_tensors
