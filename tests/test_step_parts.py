@@ -40,7 +40,8 @@ def params(config):
 @pytest.mark.parametrize("objective", [*BASE.objectives, *PUBLISHED.objectives])
 def test_the_parts_multiply_as_often_as_the_step(objective):
     """But for the linear reconstruction, which the stage "context" forms twice, for a metric."""
-    config = smoke("kodak_lambda.py" if objective == "published" else "base.py")
+    others = {"published": "kodak_lambda.py", "rate": "base_coding.py"}
+    config = smoke(others.get(objective, "base.py"))
     (index,) = [i for i, stage in enumerate(config.stages) if stage.objective == objective]
     stage, mesh = config.stages[index], make_mesh(config.mesh)
     parts = training_parts(config, stage, param_shapes(config.model))

@@ -70,15 +70,19 @@ def _key() -> _Flow:
 def _base_parts(chain: "_Chain", config: Config, stage: StageConfig, x: _Flow, one: _Flow) -> None:
     # The stages that fit a decoder alone stop gradients at y_hat.
     fits_latents = stage.objective in ("linear", "joint")
-    analyze = _analyze if stage.objective in ("decoder", "joint") else _analyze_linear
+    linear = stage.objective in ("linear", "context")
+    analyze = _analyze_linear if linear else _analyze
     y = chain.add("encoder", chain.family.encoder, analyze, x, one, backward=fits_latents)
+    if stage.objective == "rate":
+        chain.add("hyper", chain.family.hyper, _noisy_rate, y, one, _key())
+        return
     if fits_latents:
         y_hat = chain.add("hyper", chain.family.hyper, _noisy_rate, y, one, _key()).pick("y_hat")
     else:
         y_hat = chain.add("hyper", chain.family.hyper, _round, y, one, backward=False)
     if stage.objective == "linear":
-        linear = chain.add("linear decoder", chain.family.context, _decode_linear, y_hat)
-        chain.add("losses", (), _squared_error, x, linear)
+        x_hat = chain.add("linear decoder", chain.family.context, _decode_linear, y_hat)
+        chain.add("losses", (), _squared_error, x, x_hat)
         return
     context = chain.add("context decoder", chain.family.context, _decode_context, y_hat, one)
     base = context.pick("base")
