@@ -25,6 +25,7 @@ from diffcomp.objectives.objective import Objective
 
 PATHS = {  # objective -> a parameter that it trains
     "linear": "hyperprior/log2_gain",
+    "rate": "hyperprior/parameters/by_pass",
     "context": "context_decoder/basis",
     "decoder": "score_network/head/kernel",
     "joint": "hyperprior/analysis/basis",
@@ -144,7 +145,9 @@ def expected_loss(name, metrics, quality, realism, t):
     m = {key: float(value) for key, value in metrics.items()}
     weight = 0.0002 * 100 ** ((quality - 1) / 7)
     balance = np.sqrt(np.sqrt(0.0002 * 0.02) / weight)
-    if name in ("linear", "context"):
+    if name == "rate":
+        distortion = 0.0
+    elif name in ("linear", "context"):
         distortion = m["mse"]
     else:
         alpha_bar = np.clip(np.cos(np.pi * t / 2) ** 2, 1e-5, 1 - 1e-5)
@@ -163,7 +166,7 @@ def expected_loss(name, metrics, quality, realism, t):
 def test_without_realism_the_loss_is_rate_and_squared_error(params, name, quality, realism, t):
     c = conditions(quality, realism, t)
     (loss, metrics), _ = jitted(name)(params, image(), c)
-    assert ("bpp" in metrics) is (name in ("linear", "joint"))
+    assert ("bpp" in metrics) is (name in ("linear", "rate", "joint"))
     assert float(loss) == pytest.approx(expected_loss(name, metrics, quality, realism, t), rel=1e-4)
 
 
@@ -239,6 +242,15 @@ def test_the_decoder_is_fitted_without_any_pull_on_the_encoder(params, name):
     coding = {path for path in gradients if path.startswith("hyperprior/")}
     assert len(coding) > 10
     assert all((np.asarray(gradients[path]) == 0).all() for path in coding)
+
+
+def test_the_rate_pulls_on_the_entropy_model_alone(params):
+    _, gradients = jitted("rate")(params, image(), conditions())
+    pulled = {path for path, gradient in gradients.items() if np.any(gradient)}
+    fitted = ("hyperprior/parameters", "hyperprior/prior", "hyperprior/hyper_analysis")
+    assert {path for path in gradients if path.startswith(fitted)} <= pulled
+    assert not any("analysis/" in p and not p.startswith(fitted) for p in pulled)
+    assert not any(path.startswith(("score_", "context_")) for path in pulled)
 
 
 def test_the_joint_loss_pulls_on_every_parameter(params):
