@@ -297,7 +297,7 @@ def broken(params, how):
         path = "context_decoder/basis"
         spoiled[path] = spoiled[path].at[0, 0].set(jnp.nan)
     elif how == "too large":
-        path = "hyperprior/parameters/convs_mix_1/kernel"
+        path = "hyperprior/parameters/convs_mix_0/kernel"
         spoiled[path] = spoiled[path] + 1e6
     else:
         path = "hyperprior/hyper_analysis/stem/kernel"
