@@ -100,7 +100,7 @@ def test_a_target_on_the_command_line(tmp_path, photo, capsys):
     assert 0.9 * wished <= len(data) <= wished
     assert f"quality {file_info(data).quality:g}" in capsys.readouterr().err
     for text in ("0", "12x", "k", "1iB"):
-        assert cli.main([*args, text, "--force"]) == 1
+        assert cli.main([*args, text, "--force"]) == 2
         assert "size is" in capsys.readouterr().err
     assert cli.main([*args, "1", "--force"]) == 1
     assert "the least, at quality 1" in capsys.readouterr().err
