@@ -22,13 +22,13 @@ from jax.tree_util import PyTreeDef
 from diffcomp import program_store
 from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE
+from diffcomp.coding.quality import MAX_EFFORT
 from diffcomp.distances.lpips_weights import load_lpips
 from diffcomp.objectives.config import LossConfig
 from diffcomp.params import Params
 from diffcomp.pixels import to_float
 from diffcomp.tiling import Span
 
-MAX_EFFORT = 9
 # Gradient steps of each effort. A step takes about as long as a dozen encodings.
 STEPS = (0, 2, 3, 4, 6, 8, 10, 14, 20, 30)
 # A block of the picture at a time, so that memory is bounded and one program serves all pictures:

@@ -97,4 +97,5 @@ def test_effort_on_the_command_line(tiny, photo, tmp_path):
     path = str(tmp_path / "x.png")
     assert cli.main(["compress", path, "--model", str(TINY), "--effort", "1", "--quiet"]) == 0
     assert (tmp_path / "x.dfc").read_bytes() == tiny.compress(photo, effort=1)
-    assert cli.main(["compress", path, "--model", str(TINY), "--effort", "10", "--force"]) == 1
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["compress", path, "--model", str(TINY), "--effort", "10", "--force"])

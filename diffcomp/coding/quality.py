@@ -1,4 +1,4 @@
-"""The quality dial: a real number in [1, 8], kept in a file as one byte."""
+"""The quality dial: a real number in [1, 8], kept in a file as one byte. And the encoder's effort."""
 
 import numbers
 from typing import Any
@@ -9,6 +9,7 @@ DEFAULT_QUALITY = 4.0
 CODES_PER_UNIT = 32
 CODES = int((MAX_QUALITY - MIN_QUALITY) * CODES_PER_UNIT) + 1  # 225 values, 0 to 224
 ONE_RATE_CODE = 255  # in files of a model that has no dial
+MAX_EFFORT = 9  # of `refinement`; files do not tell it
 
 
 def quality_to_code(quality: float) -> int:

@@ -13,7 +13,13 @@ from diffcomp import loaded_codecs
 from diffcomp.byte_count import parse_bytes
 from diffcomp.coding.bitstream import MAX_PIXELS, SUFFIX
 from diffcomp.coding.metadata import Metadata, attach_metadata, metadata_bytes
-from diffcomp.coding.quality import DEFAULT_QUALITY, MAX_QUALITY, MIN_QUALITY, quality_to_code
+from diffcomp.coding.quality import (
+    DEFAULT_QUALITY,
+    MAX_EFFORT,
+    MAX_QUALITY,
+    MIN_QUALITY,
+    quality_to_code,
+)
 from diffcomp.commands import file_jobs
 from diffcomp.commands.terminal import say
 from diffcomp.export.shipped_models import DEFAULT_MODEL
@@ -65,10 +71,10 @@ def add_parser(commands) -> None:  # noqa: ANN001
     command.add_argument(
         "--effort",
         type=int,
-        choices=range(10),
+        choices=range(MAX_EFFORT + 1),
         default=0,
         metavar="N",
-        help="0 to 9: fit the file to the very picture, for fewer bytes in more time (default: 0)",
+        help=f"0 to {MAX_EFFORT}: fit the file to the very picture, for fewer bytes in more time (default: 0)",
     )
     command.add_argument(
         "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
