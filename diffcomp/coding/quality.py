@@ -1,4 +1,4 @@
-"""The quality dial: a real number in [1, 8], kept in a file as one byte. And the encoder's effort."""
+"""The quality dial: a real number in [1, 8], kept in a file as one byte; and the effort."""
 
 import numbers
 from typing import Any

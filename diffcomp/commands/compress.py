@@ -74,7 +74,8 @@ def add_parser(commands) -> None:  # noqa: ANN001
         choices=range(MAX_EFFORT + 1),
         default=0,
         metavar="N",
-        help=f"0 to {MAX_EFFORT}: fit the file to the very picture, for fewer bytes in more time (default: 0)",
+        help=f"0 to {MAX_EFFORT}: fit the file to the very picture, for fewer bytes in more time"
+        " (default: 0)",
     )
     command.add_argument(
         "--background", metavar="COLOR", help="flatten transparency onto it, e.g. white or #204060"
