@@ -73,8 +73,7 @@ class FloatLayers(nn.Module):
             last_pass = first_pass + len(group.passes)
             told = by_quality[:, None, g] + self.by_pass[None, first_pass:last_pass]
             first_pass = last_pass
-            of_group = self._of_group(g, group, f, told, y_g, step_g, coarser)
-            y_hat = _clipped(quantize(y_g, of_group, step_g)[0])
+            of_group, y_hat = self._of_group(g, group, f, told, y_g, step_g, coarser)
             coarser = y_hat if coarser is None else jnp.concatenate([coarser, y_hat], -1)
             mean, log2_scale = jnp.split(of_group, 2, axis=-1)
             means.append(mean)
@@ -90,8 +89,8 @@ class FloatLayers(nn.Module):
         y: Array,
         step: Array,
         coarser: Array | None,
-    ) -> Array:
-        """told [B, passes, width]; y and step are the group's."""
+    ) -> tuple[Array, Array]:
+        """Its parameters and what is made of y with them; told [B, passes, width]."""
         own = {phase: jnp.zeros_like(phase.of(y)) for phase in PHASES}
         found = {}
         for n, phases in enumerate(group.passes):
@@ -101,7 +100,7 @@ class FloatLayers(nn.Module):
                 found[phase] = entropy_parameters.parameters(self, g, phase, f, by, seen)
             for phase in phases:
                 own[phase] = _clipped(quantize(phase.of(y), found[phase], step)[0])
-        return _interleave(found)
+        return _interleave(found), _interleave(own)
 
 
 def _taps(h: Array, side: int, phase: Phase | None) -> Array:
