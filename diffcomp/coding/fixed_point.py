@@ -20,13 +20,15 @@ LARGEST_ACTIVATION = 2**23 - 1
 SLOPE_BITS = 16  # fraction bits of the slope of the leaky ReLU
 EXACT = 2**53  # integers up to here are exact in float64
 MAX_WEIGHT_BITS = 24
+MAX_BITS = 63  # that an int64 can be shifted by
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FixedPointConv:
     """One convolution (stride 1, zero padding that keeps the size) with integer weights.
 
-    Raises ValueError if a sum could leave the range in which float64 is exact.
+    Raises ValueError if a sum could leave the range in which float64 is exact, or for bits that no
+    integer has.
     """
 
     kernel: np.ndarray  # int16 [side, side, C_in, C_out], in units of 2**-weight_bits
@@ -36,6 +38,11 @@ class FixedPointConv:
     output_bits: int
 
     def __post_init__(self) -> None:
+        for name in ("weight_bits", "input_bits", "output_bits"):
+            if not 0 <= getattr(self, name) <= MAX_BITS:  # before 2**bits is made
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; it must be from 0 to {MAX_BITS}."
+                )
         magnitude = np.abs(self.kernel.astype(np.int64)).sum(axis=(0, 1, 2)) * (
             LARGEST_ACTIVATION + 1
         )

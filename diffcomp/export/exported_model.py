@@ -156,9 +156,7 @@ def load(directory: Path) -> ExportedModel:
         config = from_mapping(AnyModelConfig, description["config"])
         decode = from_mapping(DecodeConfig, description["decode"], "decode")
         architecture = architecture_of(config)
-        coding = read_arrays(directory / "coding.npz")
-        _check_bits(coding)
-        coder = architecture.coder.from_arrays(coding)
+        coder = architecture.coder.from_arrays(read_arrays(directory / "coding.npz"))
         weights = read_arrays(directory / "weights.npz", np.float32)
         _check_numbers(config, len(weights))
         params = weights | architecture.float_twin(coder)
@@ -210,13 +208,6 @@ def _check_numbers(config: AnyModelConfig, arrays: int) -> None:
                 f"config.{name} is {value!r:.120}; it must be of at most {arrays} numbers from 0 to"
                 f" {most}."
             )
-
-
-def _check_bits(coding: Params) -> None:
-    """Raises ModelError for layers that shift by more bits than an int64 has: 2**bits is made."""
-    for name, values in coding.items():
-        if name.endswith(".bits") and not np.all((values >= 0) & (values < 64)):
-            raise ModelError(f"{name} is {values!r:.120}; it must be from 0 to 63.")
 
 
 def _shapes_crc(config: AnyModelConfig, params: Params) -> str:
