@@ -21,6 +21,11 @@ def get_config(variant: str = "") -> ConfigDict:
     config.stages = stages()
     config.decode = decode()
     config.validation = validation()
+    return finished(config, variant)
+
+
+def finished(config: ConfigDict, variant: str) -> ConfigDict:
+    """The configuration, made small if `variant` is "smoke", and locked."""
     if variant == "smoke":
         shrink(config)
     elif variant:
@@ -276,6 +281,7 @@ def stage(**changes: Any) -> ConfigDict:
 def shrink(config: ConfigDict) -> None:
     """Every stage and code path, at a hundredth of the size."""
     config.model.latent_channels = 24
+    config.model.group_starts = tuple(4 * g for g in range(len(config.model.group_starts)))
     config.model.hyper_channels = 8
     config.model.coding_width = 16
     config.model.widths = (8, 16, 16)

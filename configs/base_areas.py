@@ -43,7 +43,4 @@ def get_config(variant: str = "") -> ConfigDict:
         multipliers=further["joint_multipliers"](base) | dict.fromkeys(parts.GAIN, 6.0),
     )
     config.stages = (areas,)
-    if variant == "smoke":
-        base["shrink"](config)
-    config.lock()
-    return config
+    return base["finished"](config, variant)

@@ -39,8 +39,4 @@ def get_config(variant: str = "") -> ConfigDict:
         multipliers=dict.fromkeys(base["CODING"], 1.0),
     )
     config.stages = (coding,)
-    if variant == "smoke":
-        base["shrink"](config)
-        config.model.group_starts = (0, 4, 12)
-    config.lock()
-    return config
+    return base["finished"](config, variant)

@@ -36,10 +36,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.loss.lmbda_low = 0.00014
     config.loss.lmbda_high = 0.0165
     config.stages = stages(base)
-    if variant == "smoke":
-        base["shrink"](config)
-    config.lock()
-    return config
+    return base["finished"](config, variant)
 
 
 def joint_multipliers(base: dict[str, Any]) -> dict[str, float]:
