@@ -26,6 +26,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.train.init = coding.train.init
     (stage,) = config.stages
     stage.name = "grouped"
+    stage.steps = 1_400
     stage.learning_rate = 3e-4
     # The decoder has furthest to go; the encoder and its steps have been through base_areas.py.
     stage.multipliers.update(dict.fromkeys(parts.ENCODER, 0.3))
