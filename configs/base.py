@@ -40,10 +40,11 @@ def model() -> ConfigDict:
     m.architecture = "base"
     # Channels of y, principal components of 16x16x3 patches at the start.
     m.latent_channels = 256
-    # The channels of y are coded in groups from coarse to fine; the first channel of each.
-    m.group_starts = (0,)
+    # The channels of y are coded in groups from coarse to fine; the first channel of each. Those
+    # from 0 hold what is coarse; they are few, so four passes of them cost little.
+    m.group_starts = (0, 24, 96)
     # Passes over space in which each group is coded, 2 or 4.
-    m.group_passes = (2,)
+    m.group_passes = (4, 2, 2)
     # Channels of z.
     m.hyper_channels = 96
     # Channels inside the networks of the hyperprior (analysis, synthesis, context).

@@ -1,12 +1,11 @@
-"""Trains an entropy model of several groups of channels, alone.
+"""Trains the entropy model alone: z, and the parameters of y's distributions.
 
     python launch/train.py --config=configs/base_coding.py --workdir=/tmp/coding \
         --config.data.train=folder:/path/to/photographs
 
-base_further.py, but for these fields. Encoder, steps and decoder stay as they are; only z and the
-parameters of y's distributions change. A step takes a fraction of a joint one's time. The decoder
-must be trained after it: it reads more in the means of y than a squared error says
-(base_trials.csv). The model `grouped` is the state between the two.
+base_further.py, but for these fields. Encoder, steps and decoder stay as they are; a step takes a
+fraction of a joint one's time. base_areas.py must follow: the decoder reads more in the means of y
+than a squared error says (base_trials.csv).
 """
 
 import runpy
@@ -22,10 +21,6 @@ def get_config(variant: str = "") -> ConfigDict:
     further = runpy.run_path(str(folder / "base_further.py"))
     config = further["get_config"](variant)
     config.unlock()
-    # Channels 0 to 23 hold what is coarse; they are few, so four passes of them cost little.
-    config.model.group_starts = (0, 24, 96)
-    config.model.group_passes = (4, 2, 2)
-    config.train.init = "" if variant == "smoke" else "grouped"
     coding = base["stage"](
         name="coding",
         objective="rate",
