@@ -24,10 +24,10 @@ def get_config(variant: str = "") -> ConfigDict:
     return finished(config, variant)
 
 
-def finished(config: ConfigDict, variant: str) -> ConfigDict:
-    """The configuration, made small if `variant` is "smoke", and locked."""
+def finished(config: ConfigDict, variant: str, groups: bool = False) -> ConfigDict:
+    """The configuration, made small if `variant` is "smoke", with one group or all, and locked."""
     if variant == "smoke":
-        shrink(config)
+        shrink(config, groups)
     elif variant:
         raise ValueError(f"variant is {variant!r}; it must be '' or 'smoke'.")
     config.lock()
@@ -279,10 +279,17 @@ def stage(**changes: Any) -> ConfigDict:
     return c
 
 
-def shrink(config: ConfigDict) -> None:
-    """Every stage and code path, at a hundredth of the size."""
+def shrink(config: ConfigDict, groups: bool) -> None:
+    """Every stage, at a hundredth of the size.
+
+    The channels of y are one group, unless `groups`: every pass is compiled by itself, and eight of
+    them would double the time of this variant.
+    """
     config.model.latent_channels = 24
-    config.model.group_starts = tuple(4 * g for g in range(len(config.model.group_starts)))
+    if groups:
+        config.model.group_starts = (0, 4, 8)
+    else:
+        config.model.group_starts, config.model.group_passes = (0,), (2,)
     config.model.hyper_channels = 8
     config.model.coding_width = 16
     config.model.widths = (8, 16, 16)

@@ -34,4 +34,4 @@ def get_config(variant: str = "") -> ConfigDict:
         multipliers=dict.fromkeys(base["CODING"], 1.0),
     )
     config.stages = (coding,)
-    return base["finished"](config, variant)
+    return base["finished"](config, variant, groups=True)
