@@ -286,10 +286,8 @@ def shrink(config: ConfigDict, groups: bool) -> None:
     them would double the time of this variant.
     """
     config.model.latent_channels = 24
-    if groups:
-        config.model.group_starts = (0, 4, 8)
-    else:
-        config.model.group_starts, config.model.group_passes = (0,), (2,)
+    starts, passes = ((0, 4, 8), (4, 2, 2)) if groups else ((0,), (2,))
+    config.model.group_starts, config.model.group_passes = starts, passes
     config.model.hyper_channels = 8
     config.model.coding_width = 16
     config.model.widths = (8, 16, 16)
