@@ -23,6 +23,8 @@ PROBE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2
 # Files go to the processes in the order of tests/conftest.py, dearest first; xdist would sort them by
 # the number of their tests.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# To import the files of all tests, of which few have this mark, takes ten seconds of each process.
+MARKED = $$(grep -l 'mark\.$(1)\b' tests/test_*.py)
 
 .PHONY: help demo test test-all test-tfc test-colab notebooks serve test-web docs fuzz kill lint typecheck format venv clean
 .DEFAULT_GOAL := help
@@ -43,7 +45,8 @@ test-tfc: $(VENV_TFC)/.installed ## Run those that need TensorFlow or the oldest
 	$(VENV_TFC)/bin/python $(PYTEST) -m tfc $(ARGS)
 
 test-colab: $(VENV_COLAB)/.installed ## Run those that must hold on Google Colab's releases.
-	$(VENV_COLAB)/bin/python $(PYTEST) -m colab $(ARGS)
+	$(VENV_COLAB)/bin/python $(PYTEST) -m colab $(ARGS) \
+	  $(if $(findstring tests/,$(ARGS)),,$(call MARKED,colab))
 
 notebooks: $(VENV_COLAB)/.installed ## Run the notebooks there, without a browser, and check results.
 	$(VENV_COLAB)/bin/python $(PYTEST) tests/test_notebooks.py $(ARGS)

@@ -21,14 +21,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 import chromium  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
-# Name, width and height of the window, whether it is a phone.
-WINDOWS = (("page", 1280, 900, False), ("page_phone", 390, 1500, True))
+# Name, width and first height of the window, whether it is a phone.
+WINDOWS = (("page", 1280, 700, False), ("page_phone", 390, 700, True))
 READY = "document.querySelector('#picture input[type=file]') !== null"
 CODED = "document.querySelector('#lines')?.innerText.includes('bytes')"
 COMPARED = "document.querySelector('#avif_lines')?.innerText.includes('AVIF')"
-LOADED = (
-    "[...document.querySelectorAll('#coded img, #avif img')].filter(i => i.complete).length >= 4"
-)
+PLOTTED = "document.querySelectorAll('#plot circle').length >= 2"
+SHOWN = "#coded img, #avif img"
 SETTLED = 1.0  # seconds of animations
 chromium.PATIENCE = 600  # seconds, on a machine that does other things too
 
@@ -41,6 +40,10 @@ def main() -> None:
             for name, width, height, is_phone in WINDOWS:
                 page.resize(width, height, is_phone)
                 show(page, address, photograph)
+                # All of the page, whatever its height.
+                height = page.value("document.documentElement.scrollHeight")
+                page.resize(width, height, is_phone)
+                time.sleep(SETTLED)
                 path = PICTURES / f"{name}.webp"
                 Image.fromarray(page.screenshot()).save(path, quality=85, method=6)
                 print(f"{path.name}: {path.stat().st_size} bytes")
@@ -52,8 +55,9 @@ def show(page: chromium.Page, address: str, photograph: Path) -> None:
     page.wait_for(READY)
     time.sleep(SETTLED)
     page.drop("#picture", photograph)
-    for condition in (CODED, COMPARED, LOADED):
+    for condition in (CODED, COMPARED, PLOTTED):
         page.wait_for(condition)
+    page.wait_for_pictures(SHOWN, count=4)
     page.value("window.scrollTo(0, 0)")
     time.sleep(SETTLED)
 

@@ -73,6 +73,17 @@ class Page:
             time.sleep(0.1)
         return value
 
+    def wait_for_pictures(self, selector, count=1):
+        """Until there are so many of a selector, all drawn.
+
+        Gradio's are lazy: a browser fetches them once they are in the window, or near it.
+        """
+        pictures = f"[...document.querySelectorAll({json.dumps(selector)})]"
+        for number in range(count):
+            self.wait_for(f"{pictures}.length > {number}")
+            self.value(f"{pictures}[{number}].scrollIntoView({{behavior: 'instant'}})")
+            self.wait_for(f"{pictures}[{number}].complete && {pictures}[{number}].naturalWidth > 0")
+
     def box(self, selector):
         """Where the first element of a selector is in the window, scrolled to: a DOMRect."""
         return self.value(

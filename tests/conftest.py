@@ -35,9 +35,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Processes take files from the front, so a dear one last would leave the others idle. (Where xdist
 # is told to leave the order alone: --no-loadscope-reorder.)
 DEAREST_FIRST = (
-    "test_train_loop", "test_sharding", "test_train_step", "test_evaluation_metrics", "test_lpips",
-    "test_published_parity", "test_validation", "test_losses", "test_codec", "test_cli",
-    "test_evaluate", "test_benchmark", "test_published_loss", "test_step_parts",
+    "test_notebooks", "test_train_loop", "test_sharding", "test_train_step",
+    "test_evaluation_metrics", "test_lpips", "test_published_parity", "test_validation",
+    "test_losses", "test_codec", "test_cli", "test_evaluate", "test_benchmark",
+    "test_published_loss", "test_step_parts",
 )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def test_compress_a_photo(tmp_path):
     found = run(
         "compress_a_photo",
         tmp_path,
-        "{'data': data.hex(), 'psnr': psnr(decoded, image), 'avif': other and len(other)}",
+        "{'data': data.hex(), 'psnr': psnr(decoded, image), 'avif': avif and len(avif.data)}",
         SIDE=128,
         QUALITY=6.0,
     )

@@ -96,7 +96,6 @@ def test_the_loss_of_a_repeated_batch_falls(params, batch, joint_step):
     assert int(state.step) == 12
 
 
-@pytest.mark.colab
 def test_only_the_stages_parameters_move_and_all_of_them_do(params, batch, linear_step):
     state = start(stage("linear"), params)
     for _ in range(2):
@@ -114,7 +113,6 @@ def test_only_the_stages_parameters_move_and_all_of_them_do(params, batch, linea
     assert moments.keys() == trained
 
 
-@pytest.mark.colab
 def test_metrics_are_scalars_of_this_step(params, batch, linear_step):
     _, metrics = linear_step(start(stage("linear"), params), batch)
     assert {"loss", "bpp", "mse", "gradient_norm", "learning_rate"} <= metrics.keys()

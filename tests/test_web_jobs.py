@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import threading
 import time
 import zlib
@@ -18,7 +19,7 @@ from diffcomp.decode_settings import DecodeSettings
 from diffcomp.evaluation.pillow_codecs import pillow_candidate
 from diffcomp.files.image_error import ImageError
 from diffcomp.rate_search import OutOfReach
-from diffcomp.web import figures, jobs
+from diffcomp.web import figures, jobs, pictures, plot
 from diffcomp.web.equal_avif import equal_avif
 from diffcomp.web.pace import Cancelled, JobProgress, Pace
 from diffcomp.web.settings import ServeSettings, parse_sizes
@@ -230,6 +231,27 @@ def test_what_is_said_is_text():
     assert "<script" not in figures.refusal("b'<script>'")
     points = figures.with_point([], "base", 0.5, 30.0)
     assert figures.with_point(points, "base", 0.5, np.inf) == points
+
+
+def test_points_stand_where_they_belong():
+    points = [figures.Point("base", 0.2, 30.0), figures.Point("<AVIF>", 0.25, 34.0)]
+    text = plot.plotted(points)
+    # Ticks: 0 to 0.3 bits per pixel in steps of 0.1, 29 to 35 dB in steps of 1.
+    assert re.findall(r'cx="(.+?)%" cy="(.+?)%"', text) == [("66.67", "83.33"), ("83.33", "16.67")]
+    assert "<AVIF>" not in text and "&lt;AVIF&gt;: 0.250 bpp, 34.00 dB" in text
+    assert plot.plotted([]) == ""
+    assert "NaN" not in plot.plotted(points[:1])
+
+
+def test_what_is_shown_is_lossless(tmp_path, monkeypatch, photo):
+    path = pictures.write_shown(tmp_path, "shown", photo)
+    assert path.suffix == ".webp"
+    monkeypatch.setattr(pictures, "MAX_WEBP_SIDE", photo.shape[1] - 1)
+    long = pictures.write_shown(tmp_path, "long", photo)
+    assert long.suffix == ".png"
+    for file in (path, long):
+        with Image.open(file) as image:
+            assert np.array_equal(np.array(image), photo)
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,7 @@ def coded(browser):
 
 def shown(browser, selector):
     """The pictures there, as the server has sent them."""
-    browser.wait_for(
-        f"[...document.querySelectorAll('{selector} img')].filter(i => i.complete).length"
-    )
+    browser.wait_for_pictures(f"{selector} img")
     files = browser.value(
         f"Promise.all([...document.querySelectorAll('{selector} img')].map(async i => {{"
         " const bytes = new Uint8Array(await (await fetch(i.src)).arrayBuffer());"
@@ -191,7 +189,7 @@ def test_moved_sliders_give_another_file(page, picture):
     page.wait_for(f"!document.querySelector('{LINES}').innerText.includes('quality 7.5')")
     assert coded(page) <= max(kilobytes, 1) * 1000
     # A point for each of them that is another.
-    page.wait_for("document.querySelectorAll('#plot svg path[aria-label]').length >= 2")
+    page.wait_for("document.querySelectorAll('#plot circle').length >= 2")
 
 
 def test_what_is_refused_says_why(page, picture, tmp_path):

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import numpy as np
-import pandas as pd
 
 from diffcomp.coding.file_info import file_info
 from diffcomp.decode_settings import DecodeSettings
 from diffcomp.files.atomic_file import read_bytes
-from diffcomp.files.image_output import encode_image
-from diffcomp.web import figures, jobs
+from diffcomp.web import figures, jobs, pictures
 from diffcomp.web.figures import Point
 from diffcomp.web.pace import Cancelled, JobProgress, Pace
+from diffcomp.web.plot import plotted
 from diffcomp.web.settings import ServeSettings
 from diffcomp.web.visitors import Visitors
 
@@ -102,9 +100,9 @@ class Events:
         watched = self._progress(visitor, size[0] * size[1], stages, progress)
         coded = jobs.compress_picture(self.codec, image.pixels, rate, decode, watched)
         log.info("%d x %d pixels are coded, %d bytes", size[1], size[0], len(coded.data))
-        folder, name = self.visitors.new_folder(visitor, "coded"), _stem(upload)
-        original = _write_picture(folder / "original.png", image.pixels)
-        decoded = _write_picture(folder / f"{name}.decoded.png", coded.decoded)
+        folder, name = self.visitors.new_folder(visitor, "coded"), pictures.stem(upload)
+        original = pictures.write_shown(folder, "original", image.pixels)
+        decoded = pictures.write_png(folder / f"{name}.decoded.png", coded.decoded)
         file = folder / f"{name}.dfc"
         file.write_bytes(coded.data)
         model = self.codec.model.name
@@ -118,7 +116,7 @@ class Events:
             gr.DownloadButton(value=str(decoded), interactive=True),
             Shown(upload, original, len(coded.data)),
             points,
-            _plotted(points),
+            plotted(points),
         ]
 
     def avif(
@@ -130,7 +128,7 @@ class Events:
     ) -> list[Any]:
         """What the page shows -> original and AVIF of equal bytes, its figures, points, plot."""
         if shown is None:
-            return [None, "", points, _plotted(points)]
+            return [None, "", points, plotted(points)]
         visitor = _visitor(request)
         try:
             pixels = jobs.read_picture(shown.original.read_bytes(), self.settings.max_pixels).pixels
@@ -138,16 +136,16 @@ class Events:
             watched = self._progress(visitor, count, {jobs.AVIF: 1}, progress)
             found = jobs.avif_of(pixels, shown.limit, watched)
         except Cancelled:
-            return [None, STOPPED, points, _plotted(points)]
+            return [None, STOPPED, points, plotted(points)]
         except REFUSALS as error:
-            return [None, figures.refusal(_reason(error)), points, _plotted(points)]
+            return [None, figures.refusal(_reason(error)), points, plotted(points)]
         lines = figures.avif_lines(found, shown.limit)
         if found is None:
-            return [None, lines, points, _plotted(points)]
-        path = self.visitors.new_folder(visitor, "avif") / "equal.png"
-        _write_picture(path, found.avif.decoded)
+            return [None, lines, points, plotted(points)]
+        folder = self.visitors.new_folder(visitor, "avif")
+        path = pictures.write_shown(folder, "equal", found.avif.decoded)
         points = figures.with_point(points, "AVIF", found.bpp, found.psnr)
-        return [(str(shown.original), str(path)), lines, points, _plotted(points)]
+        return [(str(shown.original), str(path)), lines, points, plotted(points)]
 
     def decode(
         self,
@@ -180,7 +178,7 @@ class Events:
         pixels = jobs.decode_file(self.codec, data, decode, watched)
         log.info("%d x %d pixels are decoded", info.width, info.height)
         folder = self.visitors.new_folder(visitor, "decoded")
-        path = _write_picture(folder / f"{_stem(upload)}.png", pixels)
+        path = pictures.write_png(folder / f"{pictures.stem(upload)}.png", pixels)
         quality = "one rate" if info.quality is None else f"quality {info.quality:g}"
         lines = figures.said(
             f"{len(data):,} bytes, {info.bpp:.3f} bpp, {quality}",
@@ -231,25 +229,10 @@ def _reason(error: BaseException) -> str:
     return "not enough memory for this picture" if isinstance(error, MemoryError) else str(error)
 
 
-def _stem(upload: Path) -> str:
-    """What files made of an upload are called: letters, digits and a few signs of its name."""
-    kept = "".join(c for c in upload.stem if c.isalnum() or c in " -_.")
-    return kept.strip(" .")[:80] or "picture"
-
-
-def _write_picture(path: Path, pixels: np.ndarray) -> Path:
-    path.write_bytes(encode_image(pixels, ".png"))
-    return path
-
-
 def _no_file() -> gr.DownloadButton:
     return gr.DownloadButton(value=None, interactive=False)
 
 
 def _without_picture(text: str) -> list[Any]:
     """What `compress` returns where nothing came out."""
-    return [None, None, text, "", _no_file(), _no_file(), None, [], _plotted(())]
-
-
-def _plotted(points: list[Point] | tuple[Point, ...]) -> pd.DataFrame:
-    return pd.DataFrame(points, columns=Point._fields)
+    return [None, None, text, "", _no_file(), _no_file(), None, [], ""]

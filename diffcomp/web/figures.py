@@ -31,10 +31,10 @@ def coded_lines(coded: Coded, model: str, size: tuple[int, int], notes: Sequence
     quality = "" if coded.quality is None else f", quality {coded.quality:g}"
     compressed, decoded = coded.seconds
     return said(
-        f"{model}: {len(coded.data):,} bytes, {coded.bpp:.3f} bpp, PSNR {coded.psnr:.2f} dB"
-        f"{quality}",
-        f"{size[1]} x {size[0]} pixels; compressed in {compressed:.1f} s, decoded in"
-        f" {decoded:.1f} s",
+        f"{model}: {len(coded.data):,} bytes, {coded.bpp:.3f} bpp",
+        f"PSNR {coded.psnr:.2f} dB{quality}",
+        f"{size[1]} x {size[0]} pixels",
+        f"compressed in {compressed:.1f} s, decoded in {decoded:.1f} s",
         "; ".join(notes),
     )
 
@@ -45,8 +45,8 @@ def avif_lines(found: OtherAvif | None, limit: int) -> str:
         return said(f"AVIF: none is as small as {limit:,} bytes, at Pillow's quality 0 either")
     avif = found.avif
     return said(
-        f"AVIF: {len(avif.data):,} bytes, {found.bpp:.3f} bpp, PSNR {found.psnr:.2f} dB, Pillow's"
-        f" quality {avif.quality}"
+        f"AVIF: {len(avif.data):,} bytes, {found.bpp:.3f} bpp",
+        f"PSNR {found.psnr:.2f} dB, Pillow's quality {avif.quality}",
     )
 
 

@@ -23,8 +23,6 @@ CSS = """
 .lines p { margin: 0.1em 0; }
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
 footer { display: none !important; }
-/* A drawn plot would keep a window that has become narrower as wide as it was. */
-#plot svg { max-width: 100%; }
 """
 
 
@@ -38,9 +36,9 @@ def build(events: Events) -> gr.Blocks:
     codec, settings = events.codec, events.settings
     with gr.Blocks(title="diffcomp", analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
         gr.Markdown(_introduction(codec, settings))
-        with gr.Tab("Compress a picture"):
+        with gr.Tab("Compress"):
             _compress_tab(events)
-        with gr.Tab("Decode a .dfc file"):
+        with gr.Tab("Decode"):
             _decode_tab(events)
         page.unload(events.leave)
     page.queue(max_size=settings.queue, default_concurrency_limit=1, api_open=False)
@@ -66,18 +64,16 @@ def _compress_tab(events: Events) -> None:
             knobs = _decoding_sliders(events.codec)
         with gr.Column(scale=3, min_width=280):
             with gr.Row():
-                coded = _comparison("original | decoded", "coded")
-                other = _comparison("original | AVIF of equal bytes", "avif")
-            with gr.Row():
-                lines = gr.HTML(elem_id="lines", elem_classes="lines", min_height=0)
-                avif_lines = gr.HTML(elem_id="avif_lines", elem_classes="lines", min_height=0)
-            with gr.Row():
-                file = _download("Download .dfc", "dfc")
-                picture = _download("Download decoded .png", "png")
-            plot = gr.ScatterPlot(
-                x="bpp", y="psnr", color="codec", x_title="bits per pixel", y_title="PSNR (dB)",
-                label="Rate and distortion", height=260, elem_id="plot",
-            )  # fmt: skip
+                with gr.Column(min_width=280):
+                    coded = _comparison("original | decoded", "coded")
+                    lines = gr.HTML(elem_id="lines", elem_classes="lines", min_height=0)
+                    with gr.Row():
+                        file = _download("Download .dfc", "dfc")
+                        picture = _download("Download .png", "png")
+                with gr.Column(min_width=280):
+                    other = _comparison("original | AVIF of equal bytes", "avif")
+                    avif_lines = gr.HTML(elem_id="avif_lines", elem_classes="lines", min_height=0)
+            plot = gr.HTML(elem_id="plot", min_height=0)
     shown, points = gr.State(None), gr.State([])
     inputs = [upload, by_size, quality, kilobytes, *knobs, shown, points]
     outputs = [coded, other, lines, avif_lines, file, picture, shown, points, plot]
@@ -154,26 +150,28 @@ def _rate_sliders(codec: "Codec") -> tuple[gr.Radio, gr.Slider, gr.Slider]:
 
 def _decoding_sliders(codec: "Codec") -> list[gr.Slider]:
     model = codec.model.decode
-    return [
-        gr.Slider(
-            0, 1, 1, step=0.05, label="Realism", visible=not codec.one_rate,
-            info="0: least error; 1: a natural look",
-        ),
-        gr.Slider(1, MAX_STEPS_SHOWN, model.steps, step=1, label="Steps"),
-        gr.Slider(0, 1, model.gamma, step=0.05, label="Gamma", info="starting noise"),
-        gr.Slider(0, MAX_SEED_SHOWN, 0, step=1, label="Seed", info="of the noise"),
-    ]  # fmt: skip
+    realism = gr.Slider(
+        0, 1, 1, step=0.05, label="Realism", visible=not codec.one_rate,
+        info="0: least error; 1: a natural look",
+    )  # fmt: skip
+    # On a phone, where results come below, as little as can be stands above them.
+    with gr.Accordion("Steps and noise", open=codec.one_rate):
+        return [
+            realism,
+            gr.Slider(1, MAX_STEPS_SHOWN, model.steps, step=1, label="Steps"),
+            gr.Slider(0, 1, model.gamma, step=0.05, label="Gamma", info="starting noise"),
+            gr.Slider(0, MAX_SEED_SHOWN, 0, step=1, label="Seed", info="of the noise"),
+        ]
 
 
 def _comparison(label: str, name: str) -> gr.ImageSlider:
     return gr.ImageSlider(
         label=label, format="png", interactive=False, elem_id=name, max_height=420, buttons=[],
-        min_width=260,
     )  # fmt: skip
 
 
 def _download(label: str, name: str) -> gr.DownloadButton:
-    return gr.DownloadButton(label, interactive=False, elem_id=name, min_width=120)
+    return gr.DownloadButton(label, interactive=False, elem_id=name, min_width=120, size="md")
 
 
 def _kept(events: Events, upload: gr.File):  # noqa: ANN202

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from diffcomp.web.events import Events
 
 # A browser fetches nothing from elsewhere, whatever a library's page asks for. Gradio's page has
-# scripts and styles in it, and its plots are compiled by the browser.
+# scripts and styles in it, and its HTML parts are templates that the browser compiles.
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
     " style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'"
@@ -85,7 +85,7 @@ def application(events: "Events") -> Callable:
     import fastapi
     import gradio as gr
 
-    from diffcomp.web import page
+    from diffcomp.web import page, plot
 
     settings = events.settings
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -104,7 +104,7 @@ def application(events: "Events") -> Callable:
         pwa=False,
         mcp_server=False,
         theme=page.theme(),
-        css=page.CSS,
+        css=page.CSS + plot.STYLE,
     )
     return _with_policy(app)
 
