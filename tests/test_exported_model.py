@@ -306,6 +306,14 @@ def test_networks_out_of_proportion_are_not_built(folder: Path, field: str, valu
         exported_model.load(folder)
 
 
+@pytest.mark.parametrize("name", ["step", "layers.head_0.kernel"])
+def test_a_coding_part_of_floats_is_refused(folder: Path, name: str) -> None:
+    """Of the values that belong there: it would end in an error of NumPy, or code inexactly."""
+    rewrite(folder / "coding.npz", lambda a: a.update({name: a[name].astype(np.float64)}))
+    with pytest.raises(ModelError, match=f"{name} is of float64; the coding part has integers"):
+        exported_model.load(folder)
+
+
 @pytest.mark.parametrize("bits", [2**31 - 1, -1, 64])
 def test_layers_that_shift_without_end_are_refused(folder: Path, bits: int) -> None:
     def change(arrays: dict) -> None:
