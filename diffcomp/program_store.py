@@ -47,7 +47,7 @@ class Program:
 
     def _exported(self, *args: Any) -> export.Exported:
         folder = _folder()
-        path = folder / f"{self._name()}.stablehlo" if folder else None
+        path = folder / f"{_name(self._identity)}.stablehlo" if folder else None
         kept = _find(path) if path else None
         if kept is not None:
             log.info("program %s is found traced", self._identity[0])
@@ -59,10 +59,24 @@ class Program:
             _keep(path, _digest(data) + data)
         return exported
 
-    def _name(self) -> str:
-        settings = (jax.__version__, jax.default_backend(), jax.config.jax_enable_x64)
-        text = repr((self._identity, settings, code_digest()))
-        return f"program-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+def is_noted(identity: tuple[object, ...]) -> bool:
+    """Whether a process has noted, of the code as it is, that something is so."""
+    folder = _folder()
+    return folder is not None and _find(folder / f"{_name(identity)}.noted") is not None
+
+
+def note(identity: tuple[object, ...]) -> None:
+    """Keeps that something is so, which it took long to find out; nothing without a cache."""
+    folder = _folder()
+    if folder is not None:
+        _keep(folder / f"{_name(identity)}.noted", _digest(b""))
+
+
+def _name(identity: tuple[object, ...]) -> str:
+    settings = (jax.__version__, jax.default_backend(), jax.config.jax_enable_x64)
+    text = repr((identity, settings, code_digest()))
+    return f"program-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from diffcomp.config import from_mapping
+from diffcomp.files.run_folder import RunFolderError
 from diffcomp.training import sharding, train_loop
 from diffcomp.training.config import Config
 
@@ -33,10 +34,7 @@ def main(argv: list[str]) -> None:
     sharding.initialize_processes()
     try:
         train_loop.train(config, _WORKDIR.value)
-    except (OSError, ValueError) as error:
-        # Of a full disk the checkpoint library makes a ValueError, which names the system's code.
-        if not isinstance(error, OSError) and "os_error_code" not in str(error):
-            raise
+    except RunFolderError as error:
         sys.exit(f"The training stopped, and goes on with the same command: {error}")
 
 

@@ -9,6 +9,7 @@ another picture.
 import random
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,10 +18,13 @@ from fuzz_changes import EXTREMES, damaged
 from tiny_model import MODEL
 
 from diffcomp.codec import Codec, load
-from diffcomp.coding.bitstream import HEADER_BYTES, BitstreamError
+from diffcomp.coding import bitstream
+from diffcomp.coding.bitstream import HEADER_BYTES, METADATA_LENGTH_BYTES, BitstreamError
+from diffcomp.coding.metadata import Metadata, pack_metadata, unpack_metadata
 
 # Offsets and formats of the header's fields after magic and version; docs/format.md has the table.
-FIELDS = {"<I": (4, 13, 17, 21), "<H": (8, 10), "<B": (12,)}
+# The last is the length of the metadata, in files of version 2; in others it is of a stream.
+FIELDS = {"<I": (4, 13, 17, 21, 29), "<H": (8, 10), "<B": (3, 12)}
 CRC_OFFSET = 25
 ALLOWED = {
     "damaged": {"refused", "same pixels"},
@@ -31,7 +35,7 @@ ALLOWED = {
 def forged(random_: random.Random, files: list[bytes]) -> bytes:
     """A file that was changed by someone who gave it a right CRC-32 again."""
     data = bytearray(damaged(random_, files) if random_.random() < 0.5 else random_.choice(files))
-    if len(data) < HEADER_BYTES:
+    if len(data) < HEADER_BYTES + METADATA_LENGTH_BYTES:
         return bytes(data)
     for _ in range(random_.randrange(1, 4)):
         form = random_.choice(list(FIELDS))
@@ -40,17 +44,28 @@ def forged(random_: random.Random, files: list[bytes]) -> bytes:
         value = random_.choice((random_.choice(EXTREMES), random_.randrange(largest + 1)))
         struct.pack_into(form, data, offset, min(value, largest))
     if random_.random() < 0.7:
-        # Lengths that add up, so that what comes after them is reached.
-        z = random_.randrange(len(data) - HEADER_BYTES + 1)
-        struct.pack_into("<II", data, 13, z, len(data) - HEADER_BYTES - z)
+        _add_up(random_, data)
     crc = zlib.crc32(data[HEADER_BYTES:], zlib.crc32(data[:CRC_OFFSET]))
     struct.pack_into("<I", data, CRC_OFFSET, crc)
     return bytes(data)
 
 
+def _add_up(random_: random.Random, data: bytearray) -> None:
+    """Gives the file lengths that add up, so that what comes after them is reached."""
+    left = len(data) - HEADER_BYTES
+    if data[3] == bitstream.VERSION_WITH_METADATA:
+        left -= METADATA_LENGTH_BYTES
+        metadata = random_.randrange(left + 1)
+        struct.pack_into("<I", data, HEADER_BYTES, metadata)
+        left -= metadata
+    z = random_.randrange(left + 1)
+    struct.pack_into("<II", data, 13, z, left - z)
+
+
 def attempt(codec: Codec, data: bytes, originals: dict[bytes, np.ndarray]) -> str:
-    """Decodes a file of `originals`, changed, and says what came out."""
+    """Decodes a file of `originals`, changed, metadata first, and says what came out."""
     try:
+        unpack_metadata(bitstream.unpack(data).metadata)
         pixels = codec.decompress(data)
     except BitstreamError:
         return "refused"
@@ -59,7 +74,7 @@ def attempt(codec: Codec, data: bytes, originals: dict[bytes, np.ndarray]) -> st
 
 
 def originals(codec: Codec) -> dict[bytes, np.ndarray]:
-    """Whole files of a few shapes and qualities, and their pixels."""
+    """Whole files of a few shapes and qualities, one of them with metadata, and their pixels."""
     pictures = np.random.default_rng(1).integers(0, 256, (3, 70, 90, 3), np.uint8)
     shapes = ((70, 90), (16, 64), (1, 1))
     files = [
@@ -67,6 +82,8 @@ def originals(codec: Codec) -> dict[bytes, np.ndarray]:
         for picture, (height, width) in zip(pictures, shapes, strict=True)
         for quality in (1.0, 8.0)
     ]
+    chunk = pack_metadata(Metadata(exif=b"II*\0" + bytes(60), xmp=b"<x:xmpmeta/>" * 9))
+    files.append(bitstream.pack(replace(bitstream.unpack(files[2]), metadata=chunk)))
     return {data: codec.decompress(data) for data in files}
 
 

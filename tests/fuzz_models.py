@@ -48,8 +48,6 @@ def changed_description(random_: random.Random, data: bytes) -> bytes:
                 continue
             place[key] = random_.choice(VALUES)
             break
-    if random_.random() < 0.5:
-        description.pop("shapes", None)
     if random_.random() < 0.05:
         return b"[" * 100_000
     return json.dumps(description).encode()

@@ -71,10 +71,13 @@ class Pictures:
 
     def attempt(self, folder: Path) -> str:
         (path,) = folder.iterdir()
-        warnings.simplefilter("ignore")  # Pillow's, of what it passes over
         try:
-            pixels = read_image(path, (255, 255, 255), max_pixels=2**24).pixels
+            with warnings.catch_warnings(record=True) as shown:
+                pixels = read_image(path, (255, 255, 255), max_pixels=2**24).pixels
         except ImageError:
             return "refused"
+        finally:
+            if shown:
+                raise AssertionError(f"shows a warning: {shown[0].message}")
         right = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
         return "read" if right else f"pixels {pixels.dtype} {pixels.shape}"

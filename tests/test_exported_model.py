@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tiny_model
 
+from diffcomp import program_store
 from diffcomp.coding.grouped_coder import GroupedCoder
 from diffcomp.decode_settings import DecodeConfig
-from diffcomp.export import exported_model
+from diffcomp.export import exported_model, model_shapes
 from diffcomp.export.exported_model import SMALL, ExportedModel
 from diffcomp.export.shipped_models import ModelError
 from diffcomp.networks.parts import CODED_LAYERS
@@ -238,6 +239,31 @@ def test_weights_of_another_configuration(folder: Path) -> None:
         exported_model.load(folder)
 
 
+def test_a_right_checksum_of_wrong_shapes_is_found_when_the_folder_is_read(
+    model, folder: Path, monkeypatch, tmp_path: Path
+) -> None:
+    """Also where the right shapes have been noted before; what is noted is not traced again."""
+    monkeypatch.setattr(program_store, "_folder", lambda: tmp_path)
+    exported_model.load(folder)
+    (path, *_), values = zip(*model.weights.items(), strict=True)
+    wrong = np.zeros((*values[0].shape, 2), np.float32)
+    params = model.params | {path: wrong}
+    rewrite(folder / "weights.npz", lambda arrays: arrays.update({path: wrong}))
+    edit(folder, shapes=model_shapes.checksum(model.config, params))
+    for _ in range(2):
+        with pytest.raises(ModelError, match=f"parameter {path} has shape .*, but a model of"):
+            exported_model.load(folder)
+    monkeypatch.setattr(model_shapes, "check", lambda *_: pytest.fail("traced again"))
+    exported_model.load(tiny_model.MODEL)
+
+
+def test_a_shipped_model_is_not_traced_to_be_read(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(program_store, "_folder", lambda: None)
+    monkeypatch.setattr(model_shapes, "check", lambda *_: pytest.fail("traced"))
+    for description in model_shapes.MODELS.glob("*/model.json"):
+        exported_model.load(description.parent)
+
+
 def test_a_description_of_a_gigabyte_is_not_read(folder: Path) -> None:
     with (folder / "model.json").open("wb") as file:
         file.truncate(2**30)  # of which no byte is on the disk
@@ -277,6 +303,14 @@ def test_networks_out_of_proportion_are_not_built(folder: Path, field: str, valu
     config = json.loads((folder / "model.json").read_text())["config"]
     edit(folder, config=config | {field: value})
     with pytest.raises(ModelError, match=f"config.{field} is .*; it must be of at most"):
+        exported_model.load(folder)
+
+
+@pytest.mark.parametrize("name", ["step", "layers.head_0.kernel"])
+def test_a_coding_part_of_floats_is_refused(folder: Path, name: str) -> None:
+    """Of the values that belong there: it would end in an error of NumPy, or code inexactly."""
+    rewrite(folder / "coding.npz", lambda a: a.update({name: a[name].astype(np.float64)}))
+    with pytest.raises(ModelError, match=f"{name} is of float64; the coding part has integers"):
         exported_model.load(folder)
 
 

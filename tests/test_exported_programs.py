@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -195,6 +196,17 @@ def test_neither_flax_nor_a_network_is_loaded(exported, tmp_path) -> None:
         assert parts[1] not in rooms or len(parts) == 2 or parts[2] in plain, name
         assert name != "diffcomp.network_programs" and not name.startswith("flax")
     assert "diffcomp.exported_programs.sampling" in names
+
+
+def test_parameters_of_another_shape_are_named_before_a_program_runs(folder) -> None:
+    """Also where their checksum is right: no network is there to be asked for its shapes."""
+    with np.load(folder / "weights.npz") as arrays:
+        weights = dict(arrays)
+    path = "hyperprior/analysis/basis"
+    np.savez(folder / "weights.npz", **weights | {path: weights[path][..., None]})
+    shape = re.escape(str((*weights[path].shape, 1)))
+    with pytest.raises(ModelError, match=f"parameter {path} has shape {shape}, but the program"):
+        loading.load(folder).compress(tiny_model.image())
 
 
 def test_the_manifest_says_what_there_is(exported) -> None:

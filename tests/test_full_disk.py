@@ -8,12 +8,15 @@ import resource
 from pathlib import Path
 
 import pytest
+import small_states
 import tiny_model
 from PIL import Image
 
 from diffcomp import cli
 from diffcomp.evaluation.row_file import _append
 from diffcomp.files.atomic_file import FileError, write_bytes
+from diffcomp.files.run_folder import RunFolderError
+from diffcomp.training.checkpoint import Position
 
 MODEL = ("--model", str(tiny_model.MODEL), "--quiet")
 
@@ -66,3 +69,13 @@ def test_a_file_that_does_not_fit_is_not_there(tmp_path):
     with largest_file(1000), pytest.raises(FileError, match="a.dfc: File too large"):
         write_bytes(tmp_path / "a.dfc", bytes(2000))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_that_does_not_fit_is_said_and_the_one_before_is_whole(tmp_path):
+    first, second = Position(0, 2), Position(0, 4)
+    small_states.save(tmp_path, first)
+    with largest_file(100), pytest.raises(RunFolderError, match="checkpoints cannot be written: "):
+        small_states.save(tmp_path, second)
+    assert small_states.restore(tmp_path)[0] == first
+    small_states.save(tmp_path, second)
+    assert small_states.restore(tmp_path)[0] == second

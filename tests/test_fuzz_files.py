@@ -8,8 +8,8 @@ from fuzz_weights import archive_of, bombs
 
 from diffcomp.files.torch_file import WeightsError, read_tensors
 
-# Cases of each kind; of a model each takes a hundredth of a second.
-NUMBER = {"dfc": 400, "pictures": 300, "models": 60, "weights": 150}
+# Cases of each kind; of a model each takes a twentieth of a second.
+NUMBER = {"dfc": 400, "pictures": 300, "models": 30, "weights": 100}
 
 
 @pytest.mark.parametrize("name", PARTS)

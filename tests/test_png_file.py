@@ -259,3 +259,10 @@ def test_exif_of_old_programs_is_read(tmp_path):
         loaded = read(tmp_path, chunk)
         np.testing.assert_array_equal(loaded.pixels, np.rot90(PIXELS, -1))
         assert loaded.notes == ("EXIF orientation applied",)
+
+
+def test_indices_without_a_palette_are_refused(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(2, 1, 8, 3, b"\0\0\1"))
+    with pytest.raises(ImageError, match="a.png: has palette indices for pixels, but no palette"):
+        read_image(path)

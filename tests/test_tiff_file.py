@@ -3,13 +3,17 @@
 import io
 import re
 import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import PIL
 import pytest
 import tifffile
+import tiny_model
 from picture_files import P3_TO_XYZ, SRGB_TO_XYZ, srgb_encode
 
+from diffcomp import cli
 from diffcomp.files.image_file import ImageError, decode_image
 
 pytestmark = pytest.mark.colab
@@ -232,3 +236,45 @@ def test_directories_in_a_circle_end():
         assert "a.tif: is a broken" in str(error)
     else:
         np.testing.assert_array_equal(loaded.pixels, FULL)
+
+
+def with_tags_beyond_the_end(*tags: int) -> io.BytesIO:
+    """A whole picture with texts that claim a megabyte."""
+    texts = [(tag, 2, 0, "x" * 50, True) for tag in tags]
+    data = written((FULL, {"extratags": texts})).getvalue()
+    for tag in tags:
+        claim = struct.pack("<HHI", tag, 2, 51)
+        assert data.count(claim) == 1
+        data = data.replace(claim, struct.pack("<HHI", tag, 2, 2**20))
+    return io.BytesIO(data)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_pillow_warns_of_is_a_note():
+    loaded = read(with_tags_beyond_the_end(270))
+    np.testing.assert_array_equal(loaded.pixels, FULL)
+    (note,) = loaded.notes
+    # Pillow 13 skips further tags: it adds up what they claim.
+    assert re.fullmatch(r"Pillow warns: .* 270( \(and \d more\))?", note)
+    (note,) = read(with_tags_beyond_the_end(270, 315)).notes
+    assert re.fullmatch(r"Pillow warns: .* \(and \d more\)", note)
+    assert not read(written((FULL, {}))).notes
+
+
+def test_pictures_that_are_read_at_once_have_their_own_warnings():
+    """And what was shown of warnings before is shown after."""
+    files = [with_tags_beyond_the_end(270), written((FULL, {}))] * 8
+    shown, filters = warnings.showwarning, list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        notes = [loaded.notes for loaded in pool.map(read, files)]
+    assert [len(of_one) for of_one in notes] == [1, 0] * 8
+    assert warnings.showwarning is shown and warnings.filters == filters
+
+
+def test_the_command_shows_no_warning_of_pillow(tmp_path, capfd):
+    path = tmp_path / "a.tif"
+    path.write_bytes(with_tags_beyond_the_end(270).getvalue())
+    args = ["compress", str(path), str(tmp_path / "a.dfc"), "--model", str(tiny_model.MODEL)]
+    assert cli.main(args) == 0
+    note, result = capfd.readouterr().err.splitlines()
+    assert note.startswith(f"{path}: Pillow warns: ") and result.endswith(" bpp")

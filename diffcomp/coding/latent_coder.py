@@ -205,7 +205,10 @@ class LatentCoder(abc.ABC):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Inverse of `to_arrays`; raises KeyError for a missing array."""
+        """Inverse of `to_arrays`; raises KeyError for a missing array, ValueError for floats."""
+        for name, array in arrays.items():
+            if array.dtype.kind != "i":
+                raise ValueError(f"{name} is of {array.dtype}; the coding part has integers only.")
         layers = {
             k.removeprefix("layers."): v for k, v in arrays.items() if k.startswith("layers.")
         }

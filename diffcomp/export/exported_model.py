@@ -9,7 +9,6 @@ bits hardly shrink, and every start would wait for them.
 import dataclasses
 import functools
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.coding.latent_coder import LatentCoder
 from diffcomp.config import from_mapping, to_dict
 from diffcomp.decode_settings import DecodeConfig
+from diffcomp.export import model_shapes
 from diffcomp.export.shipped_models import ModelError
 from diffcomp.files import atomic_file
 from diffcomp.files.array_archive import read_arrays
@@ -114,7 +114,7 @@ def save(model: ExportedModel, directory: Path) -> None:
     """Writes the folder, whole or not at all; raises FileExistsError if the path is in use."""
     check_target(directory)
     check_name(model.name)
-    _check_shapes(model.params, model.config, directory)
+    model_shapes.check(model.params, model.config, directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(directory) as built:
         _write(model, built)
@@ -132,15 +132,18 @@ def _write(model: ExportedModel, directory: Path) -> None:
         "name": model.name,
         "fingerprint": f"{model.coder.fingerprint:08x}",
         "config": to_dict(model.config),
-        "shapes": _shapes_crc(model.config, model.params),
+        "shapes": model_shapes.checksum(model.config, model.params),
         "decode": to_dict(model.decode),
         "card": model.card,
     }
     (directory / "model.json").write_text(json.dumps(description, indent=1) + "\n")
 
 
-def load(directory: Path) -> ExportedModel:
+def load(directory: Path, *, for_networks: bool = True) -> ExportedModel:
     """Reads a folder that `save` wrote.
+
+    for_networks: whether the networks are to take the arrays, whose shapes are then checked;
+    exported programs check what they are given themselves.
 
     Raises ModelError, with the reason, for a missing or damaged file, another format, a coding
     part that is not the one that `model.json` names, and weights of another configuration.
@@ -171,9 +174,8 @@ def load(directory: Path) -> ExportedModel:
             f"{directory}/coding.npz has fingerprint {coder.fingerprint:08x}, but model.json says"
             f" {fingerprint}: the files do not belong together."
         )
-    # What `save` has checked need not be checked again, for which all networks would be traced.
-    if description.get("shapes") != _shapes_crc(config, params):
-        _check_shapes(params, config, directory)
+    if for_networks:
+        model_shapes.check_loaded(params, config, directory, description.get("shapes"))
     return ExportedModel(name, config, weights, coder, decode, card)
 
 
@@ -207,28 +209,4 @@ def _check_numbers(config: AnyModelConfig, arrays: int) -> None:
             raise ModelError(
                 f"config.{name} is {value!r:.120}; it must be of at most {arrays} numbers from 0 to"
                 f" {most}."
-            )
-
-
-def _shapes_crc(config: AnyModelConfig, params: Params) -> str:
-    """CRC-32, in hexadecimal, of the configuration and of the shape of every parameter."""
-    shapes = {path: list(value.shape) for path, value in params.items()}
-    text = json.dumps([to_dict(config), shapes], sort_keys=True)
-    return f"{zlib.crc32(text.encode()):08x}"
-
-
-def _check_shapes(params: Params, config: AnyModelConfig, directory: Path) -> None:
-    """Raises ModelError unless `params` are, in name and shape, those of a model of `config`."""
-    from diffcomp.architectures.parameters import param_shapes
-
-    try:
-        shapes = {path: value.shape for path, value in param_shapes(config).items()}
-    except Exception as error:  # whatever networks of impossible sizes raise
-        raise ModelError(f"{directory}: no networks have its configuration: {error}") from error
-    found = {path: value.shape for path, value in params.items()}
-    for path in sorted(shapes.keys() | found.keys()):
-        if shapes.get(path) != found.get(path):
-            raise ModelError(
-                f"{directory}: parameter {path} has shape {found.get(path)}, but a model of this"
-                f" configuration has {shapes.get(path)}."
             )

@@ -29,7 +29,7 @@ def load(model: str | Path, *, tiles_only: bool = False, any_jax: bool = False) 
     """
     compilation_cache.enable()
     folder = model_folder(model)
-    loaded = exported_model.load(folder)
+    loaded = exported_model.load(folder, for_networks=False)
     programs = folder / manifest.FOLDER
     found = manifest.read(programs)
     manifest.check(found, loaded, any_jax)

@@ -10,6 +10,7 @@ from jax import export
 
 from diffcomp.export.shipped_models import ModelError
 from diffcomp.exported_programs.manifest import FUNCTIONS, Manifest
+from diffcomp.params import Params
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,29 @@ class ProgramSet:
             )
         return 0
 
-    def run(self, function: str, size: tuple[int, int], *args: Any) -> Any:
-        """Calls the program of a function, see `network_programs`, for a picture of (H, W)."""
+    def run(self, function: str, size: tuple[int, int], params: Params, *args: Any) -> Any:
+        """Calls the program of a function, see `network_programs`, for a picture of (H, W).
+
+        Raises ModelError at the first call if the parameters are not those of the program.
+        """
         key = function, self.tile_of(*size)
         if key not in self._compiled:
-            self._compiled[key] = jax.jit(self._exported(*key).call)
-        return self._compiled[key](*args)
+            exported = self._exported(*key)
+            self._check_params(function, exported, params)
+            self._compiled[key] = jax.jit(exported.call)
+        return self._compiled[key](params, *args)
+
+    def _check_params(self, function: str, exported: export.Exported, params: Params) -> None:
+        """Raises ModelError for parameters of other names or shapes than the program takes."""
+        (form, *_), _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
+        taken = {path: value.shape for path, value in form.items()}
+        found = {path: value.shape for path, value in params.items()}
+        for path in sorted(taken.keys() | found.keys()):
+            if taken.get(path) != found.get(path):
+                raise ModelError(
+                    f"{self.folder}: parameter {path} has shape {found.get(path)}, but the program"
+                    f" {function} takes {taken.get(path)}."
+                )
 
     def _exported(self, function: str, tile: int) -> export.Exported:
         try:

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, ImageColor
 from diffcomp.files.color_codes import refuse_high_dynamic_range
 from diffcomp.files.deep_samples import depth_name, to_8_bits
 from diffcomp.files.icc_profile import coded_transfer, space_of_profile
+from diffcomp.files.image_error import ImageError
 from diffcomp.files.rgb_space import RgbSpace
 
 
@@ -27,8 +28,12 @@ def split_alpha(
 
     Returns:
       The image without alpha, and the alpha, uint8 [H, W], or None if opaque everywhere.
+
+    Raises ImageError for a picture of palette indices whose file has no palette.
     """
     if image.mode in ("P", "PA"):
+        if image.palette is None:
+            raise ImageError("has palette indices for pixels, but no palette")
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     elif image.mode in ("La", "RGBa"):
         image = image.convert(image.mode.upper())

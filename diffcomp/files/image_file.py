@@ -23,6 +23,7 @@ import numpy as np
 
 from diffcomp.coding.bitstream import MAX_PIXELS
 from diffcomp.coding.metadata import Metadata
+from diffcomp.files import pillow_warnings
 from diffcomp.files.atomic_file import errors_name
 from diffcomp.files.color_conversion import (
     composite,
@@ -32,7 +33,7 @@ from diffcomp.files.color_conversion import (
     split_deep_alpha,
     to_srgb,
 )
-from diffcomp.files.image_decoding import decode
+from diffcomp.files.image_decoding import DecodedImage, decode
 from diffcomp.files.image_error import ImageError
 from diffcomp.files.image_output import image_format, write_image
 
@@ -98,7 +99,16 @@ def decode_image(
 
 def _read(file: BinaryIO, background: tuple[int, int, int] | None, max_pixels: int) -> LoadedImage:
     notes: list[str] = []
-    decoded = decode(file, notes, max_pixels)
+    with pillow_warnings.as_note(notes):
+        decoded = decode(file, notes, max_pixels)
+        pixels = _opaque_srgb(decoded, background, notes)
+    return LoadedImage(pixels, tuple(notes), decoded.statements.metadata)
+
+
+def _opaque_srgb(
+    decoded: DecodedImage, background: tuple[int, int, int] | None, notes: list[str]
+) -> np.ndarray:
+    """uint8 [H, W, 3]; raises ImageError for transparent pixels without a background."""
     picture, colors = decoded.picture, decoded.statements.colors
     if isinstance(picture, np.ndarray):
         samples, alpha = split_deep_alpha(picture, decoded.white, decoded.key)
@@ -106,11 +116,11 @@ def _read(file: BinaryIO, background: tuple[int, int, int] | None, max_pixels: i
     else:
         image, alpha = split_alpha(picture, decoded.raw_mode, decoded.key)
         pixels = to_srgb(image, colors, notes)
-    if alpha is not None and background is None:
+    if alpha is None:
+        return pixels
+    if background is None:
         raise ImageError(
             "has transparent pixels; give --background, a colour such as white or #rrggbb"
         )
-    if alpha is not None:
-        pixels = composite(pixels, alpha, background)
-        notes.append("transparency composited over rgb({}, {}, {})".format(*background))
-    return LoadedImage(pixels, tuple(notes), decoded.statements.metadata)
+    notes.append("transparency composited over rgb({}, {}, {})".format(*background))
+    return composite(pixels, alpha, background)

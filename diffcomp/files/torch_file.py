@@ -69,17 +69,18 @@ def _read_archive(
     """`size` is that of the file, in bytes."""
     if sum(entry.compress_size for entry in archive.infolist()) > size:
         raise WeightsError(f"its entries claim more than its {size} bytes.")
+    names = set(archive.namelist())
     entries = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(entries) != 1:
         raise WeightsError(f"it has {len(entries)} entries data.pkl; a file of PyTorch has one.")
     root = entries[0].removesuffix("data.pkl")
     order = f"{root}byteorder"  # absent in older files, which are little-endian
-    if order in archive.namelist() and _read_entry(archive, order) != b"little":
+    if order in names and _read_entry(archive, order) != b"little":
         raise WeightsError("its values are not little-endian.")
 
     def find(name: str, storage: Storage, size: int) -> bytes:
         entry = f"{root}data/{storage.key}"
-        if entry not in archive.namelist():
+        if entry not in names:
             raise WeightsError(f"{name}: the archive has no entry {entry}.")
         found = archive.getinfo(entry).file_size
         if found != size:

@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from diffcomp.config import to_dict
+from diffcomp.files.run_folder import writing
 from diffcomp.params import Params
 from diffcomp.training.checkpoint_reader import DamagedCheckpointError, Form, Position, copy, read
 from diffcomp.training.checkpoint_scores import drop_damaged_scores, manager_options, score_of
@@ -77,8 +78,13 @@ class Checkpoints:
         Checkpoints that `restore` found damaged and passed over are deleted first: they would
         count as newer than this one.
 
-        Raises ValueError if there is a checkpoint of a later step already.
+        Raises ValueError if there is a checkpoint of a later step already, and RunFolderError if
+        this one or, as it is written meanwhile, the one before cannot be written.
         """
+        with writing(f"{self._folder}"):
+            self._save(position, state, score)
+
+    def _save(self, position: Position, state: TrainState, score: float | None) -> None:
         while self._damaged:
             self._manager.delete(self._damaged.pop())
         number = self._global_step(position)
@@ -152,9 +158,10 @@ class Checkpoints:
         return self._manager.reached_preemption(step)
 
     def close(self) -> None:
-        """Waits until everything is written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits until everything is written; raises RunFolderError if it cannot be."""
+        with writing(f"{self._folder}"):
+            self._manager.wait_until_finished()
+            self._manager.close()
 
     def _global_step(self, position: Position) -> int:
         before = sum(stage.steps for stage in self._config.stages[: position.stage])

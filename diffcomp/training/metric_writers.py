@@ -18,7 +18,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
 
-from diffcomp.files.run_folder import append_rows
+from diffcomp.files.run_folder import append_rows, writing
 
 FLUSH_SECONDS = 60  # how often events are put on disk; on a bucket the file is sent anew each time
 
@@ -44,7 +44,9 @@ class EventWriter:
 
     def __init__(self, workdir: epath.Path):
         suffix = f".{os.getpid()}.{next(_COUNTER)}"
-        self._events = EventsWriter(f"{workdir}/events", suffix)
+        self._place = f"{workdir}/events"
+        with writing(self._place):
+            self._events = EventsWriter(self._place, suffix)
         self._flushed = time.monotonic()
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -63,16 +65,19 @@ class EventWriter:
     def _write(self, step: int, summaries: Sequence[Summary]) -> None:
         values = [value for each in summaries for value in each.value]
         event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
-        self._events.write_event(event)
+        with writing(self._place):
+            self._events.write_event(event)
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        self._events.flush()
+        with writing(self._place):
+            self._events.flush()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        self._events.close()
+        with writing(self._place):
+            self._events.close()
 
 
 class CsvWriter:
