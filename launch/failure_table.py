@@ -9,19 +9,25 @@ import sys
 from pathlib import Path
 
 from diffcomp.evaluation import failure_table
+from diffcomp.evaluation.baselines import BASELINES
 from diffcomp.files.atomic_file import FileError
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="--out of an evaluation")
-    parser.add_argument("--model", default="", help="its name there (default: the first codec)")
+    parser.add_argument(
+        "--model", default="", help="its name there (default: the first learned codec)"
+    )
     parser.add_argument("--quality", type=float, default=4.0, help="of the model (default: 4)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the table's rows as data")
     args = parser.parse_args(argv)
     try:
         rows = failure_table.read_rows(args.folder)
-        lines = failure_table.equal_bytes(rows, args.model or rows[0].codec, args.quality)
+        # Rows of baselines that were kept from before come first.
+        learned = [row.codec for row in rows if row.codec not in BASELINES]
+        model = args.model or (learned or [rows[0].codec])[0]
+        lines = failure_table.equal_bytes(rows, model, args.quality)
         if args.csv:
             failure_table.write_csv(lines, args.csv)
     except (FileError, ValueError) as error:
