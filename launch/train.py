@@ -7,12 +7,14 @@ On a TPU pod or a cluster, start it on every host.
 
 import logging
 import sys
+from typing import NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from diffcomp.config import from_mapping
+from diffcomp.data.image_sources import SourceError
 from diffcomp.files.run_folder import RunFolderError
 from diffcomp.training import sharding, train_loop
 from diffcomp.training.config import Config
@@ -30,12 +32,23 @@ def main(argv: list[str]) -> None:
     # The console shows our own progress; the checkpoint library alone logs 20 lines per save.
     absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger("diffcomp").setLevel(logging.INFO)
-    config = from_mapping(Config, _CONFIG.value)
+    try:
+        config = from_mapping(Config, _CONFIG.value)
+    except ValueError as error:
+        _refuse(error)
     sharding.initialize_processes()
     try:
         train_loop.train(config, _WORKDIR.value)
+    except SourceError as error:
+        _refuse(error)
     except RunFolderError as error:
         sys.exit(f"The training stopped, and goes on with the same command: {error}")
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """Ends the program as one whose command line is wrong."""
+    print(f"train: {error}", file=sys.stderr)
+    sys.exit(2)
 
 
 def expand(argument: str) -> str:

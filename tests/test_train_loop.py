@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -217,6 +218,21 @@ def launch(program, *args):
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ("data.train=folder:absent", r"train: absent holds no image \(.*\)\."),
+        ("train.compute_dtype=float8", r"train: .*compute_dtype is 'float8'; .*float32.*"),
+    ],
+)
+def test_a_wrong_configuration_ends_in_a_line(wrong, line, tmp_path):
+    config = f"--config={ROOT / 'configs' / 'base.py'}:smoke"
+    run = launch("train.py", config, f"--workdir={tmp_path / 'run'}", f"--config.{wrong}")
+    assert run.returncode == 2
+    assert re.fullmatch(line, run.stderr.splitlines()[-1])
+    assert "Traceback" not in run.stderr
 
 
 def test_the_programs_train_and_export_a_model_that_compresses(photos, photo, tmp_path):

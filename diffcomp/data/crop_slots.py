@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffcomp.data.config import DataConfig
-from diffcomp.data.image_sources import open_sources
+from diffcomp.data.image_sources import SourceError, open_sources
 from diffcomp.files.image_file import ImageError
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class CropSlots:
     batches stay a function of the step. `skipped` maps each unreadable image that was noted so
     far to the reason; `len(skipped)` is their number.
 
-    Raises ValueError for a source that `open_sources` refuses, if no image is large enough, and,
+    Raises SourceError for a source that `open_sources` refuses, if no image is large enough, and,
     when drawn from, for MAX_UNUSABLE images in a row that cannot be used.
     """
 
@@ -66,7 +66,7 @@ class CropSlots:
                     images.append((number, index))
                     pixels += area
         if not slots:
-            raise ValueError(
+            raise SourceError(
                 f"None of {sum(map(len, self._sources))} images has sides of {config.min_side} or"
                 f" more; {len(self.skipped)} of them cannot be read."
             )
@@ -94,7 +94,7 @@ class CropSlots:
             if fault := self._unusable[index]:
                 faults.append(fault)
         last = f" The last: {faults[-1].reason}." if faults else ""
-        raise ValueError(
+        raise SourceError(
             f"None of {tries} images in a row can be used: {len(faults)} cannot be read,"
             f" {tries - len(faults)} have a side below {self.config.min_side}.{last}"
         )

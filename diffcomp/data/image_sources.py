@@ -36,6 +36,10 @@ OTHER_SUFFIXES = {
 }
 
 
+class SourceError(ValueError):
+    """Images that a configuration names are not there, or are of no use."""
+
+
 class ImageSource(Protocol):
     """A list of pictures. It can be pickled, and read by several threads at once."""
 
@@ -130,11 +134,15 @@ def open_sources(text: str, tfds_dir: str = "") -> list[ImageSource]:
     """The sources that `text` names, in its order; `tfds_dir` is where TFDS data sets are.
 
     Without `tfds_dir`, the environment variable TFDS_DATA_DIR or the default of TFDS holds.
-    Raises ValueError for another form, and what the sources raise.
+    Raises SourceError for another form or where there is no image, and ImportError for a package
+    that a source needs.
     """
     # A separator only in front of a kind: paths hold commas, and splits may be added up.
     parts = re.split(r"[,+](?=(?:folder|packed|tfds):)", text)
-    return [_open_source(part, tfds_dir) for part in parts]
+    try:
+        return [_open_source(part, tfds_dir) for part in parts]
+    except ValueError as error:
+        raise SourceError(str(error)) from error
 
 
 def validation_images(
