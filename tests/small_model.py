@@ -12,8 +12,8 @@ from diffcomp.published.config import CdcLossConfig
 
 MODEL = ModelConfig(
     latent_channels=12,
-    group_starts=(0, 3, 7),
-    group_passes=(4, 2, 2),
+    group_starts=(0, 5),
+    group_passes=(4, 2),
     hyper_channels=5,
     coding_width=8,
     widths=(4, 6, 8),

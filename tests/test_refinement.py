@@ -45,7 +45,7 @@ def test_refined_latents_have_a_lower_loss(tiny, photo, monkeypatch):
     )
     loss = refinement_loss(tiny, photo)
     y, z = tiny.networks.encode(photo, 96)
-    refined = tiny.networks.refine(photo, y, z, 96, effort=6)
+    refined = tiny.networks.refine(photo, y, z, 96, effort=3)
     assert loss(refined, z) < 0.999 * loss(y, z)
 
 
