@@ -171,9 +171,9 @@ def test_a_command_that_is_stopped_leaves_whole_files_and_goes_on(folder, photo,
     Image.fromarray(photo).save("p/q/000.png")
     for i in range(1, 300):
         os.link("p/q/000.png", f"p/q/{i:03d}.png")
-    # Where processors are short, this test must still see the first files before the last is coded.
-    command = ["nice", "-n", "10", sys.executable, "-m", "diffcomp", "compress", "p", "-r"]
-    command += ["-o", "out", *MODEL]
+    if signal.getsignal(kill) == signal.SIG_IGN:
+        pytest.skip("SIGINT is ignored here, and by what is started here, as in a shell's background")
+    command = [sys.executable, "-m", "diffcomp", "compress", "p", "-r", "-o", "out", *MODEL]
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     while len(coded(folder)) < 3 and process.poll() is None:
