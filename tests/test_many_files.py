@@ -172,7 +172,7 @@ def test_a_command_that_is_stopped_leaves_whole_files_and_goes_on(folder, photo,
     for i in range(1, 300):
         os.link("p/q/000.png", f"p/q/{i:03d}.png")
     if signal.getsignal(kill) == signal.SIG_IGN:
-        pytest.skip("SIGINT is ignored here, and by what is started here, as in a shell's background")
+        pytest.skip("SIGINT is ignored, as by all that a shell starts in its background")
     command = [sys.executable, "-m", "diffcomp", "compress", "p", "-r", "-o", "out", *MODEL]
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
