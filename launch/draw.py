@@ -12,6 +12,7 @@ from absl import app, flags
 from PIL import Image
 
 from diffcomp.data.drawn_pictures import drawn_picture
+from diffcomp.files.atomic_file import atomic_folder
 
 _COUNT = flags.DEFINE_integer("count", 150, "Pictures of 512x512 pixels.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Which pictures.", 0)
@@ -22,12 +23,13 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("Give the folder to write.")
     out = Path(argv[1])
     try:
-        out.mkdir(parents=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(out) as built:
+            for number in range(_COUNT.value):
+                picture = drawn_picture(np.random.default_rng((_SEED.value, number)))
+                Image.fromarray(picture).save(built / f"drawn_{number:04d}.png")
     except OSError as error:
         raise SystemExit(f"draw: cannot make the folder {out}: {error.strerror}") from error
-    for number in range(_COUNT.value):
-        picture = drawn_picture(np.random.default_rng((_SEED.value, number)))
-        Image.fromarray(picture).save(out / f"drawn_{number:04d}.png")
     print(f"{out}: {_COUNT.value} pictures")
 
 

@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         rows = failure_table.read_rows(args.folder)
         # Rows of baselines that were kept from before come first.
-        learned = [row.codec for row in rows if row.codec not in BASELINES]
-        model = args.model or (learned or [rows[0].codec])[0]
+        codecs = (row.codec for row in rows if row.codec not in BASELINES)
+        model = args.model or next(codecs, rows[0].codec)
         lines = failure_table.equal_bytes(rows, model, args.quality)
         if args.csv:
             failure_table.write_csv(lines, args.csv)

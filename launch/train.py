@@ -7,7 +7,6 @@ On a TPU pod or a cluster, start it on every host.
 
 import logging
 import sys
-from typing import NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -18,6 +17,7 @@ from diffcomp.data.image_sources import SourceError
 from diffcomp.files.run_folder import RunFolderError
 from diffcomp.training import sharding, train_loop
 from diffcomp.training.config import Config
+from diffcomp.usage import UsageError, usage_errors
 
 # Short for the field that a sweep changes.
 _SHORT = {"--config.lmbda": "--config.loss.lmbda", "--config.rho": "--config.loss.rho"}
@@ -33,22 +33,15 @@ def main(argv: list[str]) -> None:
     absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger("diffcomp").setLevel(logging.INFO)
     try:
-        config = from_mapping(Config, _CONFIG.value)
-    except ValueError as error:
-        _refuse(error)
-    sharding.initialize_processes()
-    try:
+        with usage_errors():
+            config = from_mapping(Config, _CONFIG.value)
+        sharding.initialize_processes()
         train_loop.train(config, _WORKDIR.value)
-    except SourceError as error:
-        _refuse(error)
+    except (UsageError, SourceError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        sys.exit(2)
     except RunFolderError as error:
         sys.exit(f"The training stopped, and goes on with the same command: {error}")
-
-
-def _refuse(error: Exception) -> NoReturn:
-    """Ends the program as one whose command line is wrong."""
-    print(f"train: {error}", file=sys.stderr)
-    sys.exit(2)
 
 
 def expand(argument: str) -> str:

@@ -1,18 +1,12 @@
 """Drawn pictures: every kind, seeded, in a folder that training reads."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from child_processes import run_launch
 
 from diffcomp.data.drawn_pictures import _KINDS, SIDE, drawn_picture
 from diffcomp.data.image_sources import FolderImages
 from diffcomp.evaluation.failure_pictures import failure_pictures
-
-PROGRAM = Path(__file__).parents[1] / "launch" / "draw.py"
 
 
 @pytest.mark.parametrize("kind", _KINDS)
@@ -36,19 +30,14 @@ def test_no_picture_that_models_are_judged_by_is_drawn():
     assert not set(judged) & set(drawn)
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
-    return subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
-
-
 def test_a_folder_for_training(tmp_path):
-    done = run(tmp_path / "drawn", "--count=3")
+    done = run_launch("draw.py", tmp_path / "drawn", "--count=3")
     assert done.returncode == 0, done.stderr
     source = FolderImages(str(tmp_path / "drawn"))
     assert len(source) == 3
     expected = drawn_picture(np.random.default_rng((0, 2)))
     np.testing.assert_array_equal(source.read(2), expected)
     # The pictures of another run are not mixed in, nor written over.
-    again = run(tmp_path / "drawn")
+    again = run_launch("draw.py", tmp_path / "drawn")
     assert again.returncode == 1
     assert again.stderr.startswith("draw: cannot make the folder")

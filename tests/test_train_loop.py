@@ -8,13 +8,12 @@ import os
 import re
 import runpy
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from child_processes import run_launch
 from PIL import Image
 from small_model import random_params
 
@@ -212,14 +211,6 @@ def test_no_checkpoint_is_refused(config, tmp_path):
         restore_average(config, tmp_path)
 
 
-def launch(program, *args):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, str(ROOT / "launch" / program), *args]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
-    )
-
-
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
@@ -229,7 +220,7 @@ def launch(program, *args):
 )
 def test_a_wrong_configuration_ends_in_a_line(wrong, line, tmp_path):
     config = f"--config={ROOT / 'configs' / 'base.py'}:smoke"
-    run = launch("train.py", config, f"--workdir={tmp_path / 'run'}", f"--config.{wrong}")
+    run = run_launch("train.py", config, f"--workdir={tmp_path / 'run'}", f"--config.{wrong}")
     assert run.returncode == 2
     assert re.fullmatch(line, run.stderr.splitlines()[-1])
     assert "Traceback" not in run.stderr
@@ -238,7 +229,7 @@ def test_a_wrong_configuration_ends_in_a_line(wrong, line, tmp_path):
 def test_the_programs_train_and_export_a_model_that_compresses(photos, photo, tmp_path):
     """Every stage of the smoke configuration, as processes; then the model is used."""
     workdir, out = tmp_path / "run", tmp_path / "model"
-    run = launch(
+    run = run_launch(
         "train.py",
         f"--config={ROOT / 'configs' / 'base.py'}:smoke",
         f"--workdir={workdir}",
@@ -256,7 +247,7 @@ def test_the_programs_train_and_export_a_model_that_compresses(photos, photo, tm
     for line, start in zip(shown, starts, strict=True):  # and nothing of the libraries
         assert line.startswith(start)
 
-    run = launch("export.py", str(workdir), str(out), "--name=tiny")
+    run = run_launch("export.py", str(workdir), str(out), "--name=tiny")
     assert run.returncode == 0, run.stderr
     tiny = codec.load(out)
     assert f"model tiny, fingerprint {tiny.model.coder.fingerprint:08x}" in run.stdout
@@ -322,7 +313,7 @@ def test_a_new_decoder_reads_the_old_files(config, straight, photo, tmp_path):
     assert moved
     assert all(path.startswith(("score_network", "score_conditioning")) for path in moved)
 
-    run = launch("export.py", str(tmp_path / "run"), str(tmp_path / "new"))
+    run = run_launch("export.py", str(tmp_path / "run"), str(tmp_path / "new"))
     assert run.returncode == 0, run.stderr
     new = codec.load(tmp_path / "new")
     assert new.model.coder.fingerprint == old.coder.fingerprint

@@ -8,6 +8,7 @@ stranger: who can write the arrays can write their checksum.
 
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from diffcomp.architectures.registry import AnyModelConfig
@@ -43,12 +44,20 @@ def check(params: Params, config: AnyModelConfig, directory: Path) -> None:
         shapes = {path: value.shape for path, value in param_shapes(config).items()}
     except Exception as error:  # whatever networks of impossible sizes raise
         raise ModelError(f"{directory}: no networks have its configuration: {error}") from error
+    compare(params, shapes, f"{directory}:", "a model of this configuration has")
+
+
+def compare(params: Params, shapes: Mapping[str, tuple[int, ...]], where: str, whose: str) -> None:
+    """Raises ModelError for the first parameter, by path, of another name or shape than `shapes`.
+
+    The error says `where` it is, and after "but" `whose` the other shape is.
+    """
     found = {path: value.shape for path, value in params.items()}
     for path in sorted(shapes.keys() | found.keys()):
         if shapes.get(path) != found.get(path):
             raise ModelError(
-                f"{directory}: parameter {path} has shape {found.get(path)}, but a model of this"
-                f" configuration has {shapes.get(path)}."
+                f"{where} parameter {path} has shape {found.get(path)}, but {whose}"
+                f" {shapes.get(path)}."
             )
 
 

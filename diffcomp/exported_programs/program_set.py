@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax import export
 
+from diffcomp.export import model_shapes
 from diffcomp.export.shipped_models import ModelError
 from diffcomp.exported_programs.manifest import FUNCTIONS, Manifest
 from diffcomp.params import Params
@@ -54,21 +55,11 @@ class ProgramSet:
         key = function, self.tile_of(*size)
         if key not in self._compiled:
             exported = self._exported(*key)
-            self._check_params(function, exported, params)
+            (form, *_), _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
+            shapes = {path: value.shape for path, value in form.items()}
+            model_shapes.compare(params, shapes, f"{self.folder}:", f"the program {function} takes")
             self._compiled[key] = jax.jit(exported.call)
         return self._compiled[key](params, *args)
-
-    def _check_params(self, function: str, exported: export.Exported, params: Params) -> None:
-        """Raises ModelError for parameters of other names or shapes than the program takes."""
-        (form, *_), _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
-        taken = {path: value.shape for path, value in form.items()}
-        found = {path: value.shape for path, value in params.items()}
-        for path in sorted(taken.keys() | found.keys()):
-            if taken.get(path) != found.get(path):
-                raise ModelError(
-                    f"{self.folder}: parameter {path} has shape {found.get(path)}, but the program"
-                    f" {function} takes {taken.get(path)}."
-                )
 
     def _exported(self, function: str, tile: int) -> export.Exported:
         try:
