@@ -85,6 +85,8 @@ def loss() -> ConfigDict:
     # What a unit of squared error of the mean colours of 8x8 and of 32x32 pixels is worth,
     # likewise but at every realism.
     c.box_scales = (0.0, 0.0)
+    # What a unit of 1 - MS-SSIM is worth, like LPIPS.
+    c.structure_scale = 0.0
     # The paper's rho at realism 1: weight of perception against distortion.
     c.rho_max = 0.9
     # Realism of a training image: uniform in this range, then cut off to [0, 1].
@@ -263,6 +265,9 @@ def stage(**changes: Any) -> ConfigDict:
     # Images of each batch, those of highest realism, that VGG16 looks at too: DISTS, and LPIPS by
     # VGG16 where loss.lpips_vgg_scale is not 0 (slow). 0 for the published networks.
     c.vgg_images = 0
+    # Side of the square in the middle of each of them that it looks at, pixels, a multiple of 16;
+    # 0: all of the crop.
+    c.vgg_side = 0
     # Adam's rate.
     c.learning_rate = 1e-3
     # Steps over which it rises from 0.
@@ -302,4 +307,5 @@ def shrink(config: ConfigDict, groups: bool) -> None:
     config.validation.update(images=2, side=64, qualities=(2.0, 6.0), steps=1, panels=1)
     for stage in config.stages:
         images = min(stage.vgg_images, 1)
-        stage.update(steps=2, batch=2, crop=64, warmup=1, vgg_images=images)
+        side = min(stage.vgg_side, 48)
+        stage.update(steps=2, batch=2, crop=64, warmup=1, vgg_images=images, vgg_side=side)

@@ -51,6 +51,7 @@ LOSS = LossConfig(
     dists_scale=0.0,
     grid_scale=10.0,
     box_scales=(2.0, 8.0),
+    structure_scale=0.0,
     rho_max=0.9,
     realism_range=(1.0, 1.0),
     start_share=1.0,

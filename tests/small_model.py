@@ -33,6 +33,7 @@ LOSS = LossConfig(
     dists_scale=150.0,
     grid_scale=20.0,
     box_scales=(0.0, 0.0),
+    structure_scale=0.0,
     rho_max=0.9,
     realism_range=(-0.5, 1.75),
     start_share=0.25,

@@ -14,6 +14,7 @@ def stage(**changes):
         accumulate=1,
         crop=64,
         vgg_images=0,
+        vgg_side=0,
         learning_rate=0.02,
         warmup=10,
         schedule="cosine",

@@ -275,6 +275,7 @@ FULL = dataclasses.replace(
     dists_scale=1e5,
     grid_scale=1e4,
     box_scales=(200.0, 800.0),
+    structure_scale=1e5,
 )
 
 
@@ -318,6 +319,7 @@ def test_every_further_term_counts_by_its_scale(realism):
     loss, m = loss_of_two([realism, realism])
     rho = FULL.rho_max * realism
     natural = FULL.lpips_scale * m["lpips_x0"] + FULL.grid_scale * m["grid_x0"]
+    natural += FULL.structure_scale * m["structure_x0"]
     score = (1 - rho) * m["mse_x0"] + rho * natural + m["box_x0"]  # at t = 0.5 the SNR is 1
     base = m["mse"] + m["box_base"]
     # VGG16 sees one of the two.
@@ -327,6 +329,7 @@ def test_every_further_term_counts_by_its_scale(realism):
     assert m["box_base"] != pytest.approx(m["box_x0"], rel=0.01)
     scales = {"lpips_vgg_x0": FULL.lpips_vgg_scale, "dists_x0": FULL.dists_scale}
     scales |= {"lpips_x0": FULL.lpips_scale, "grid_x0": FULL.grid_scale, "box_base": 1, "box_x0": 1}
+    scales |= {"structure_x0": FULL.structure_scale}
     for name, scale in scales.items():  # none is too little to be missed
         assert scale * m[name] > 0.01 * expected, name
 

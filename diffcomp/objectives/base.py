@@ -7,8 +7,8 @@ z; mse is on the scale 0..255, averaged over pixels and channels; rho = rho_max 
 knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse; w_t is the signal-to-noise
 ratio of x_t, cut off to `snr_weights`. A stage may add rho `dists_scale` dists(x_0) and rho
 `lpips_vgg_scale` lpips_vgg(x_0) to its LPIPS for some images of each batch: VGG16 is too slow for
-all of them. Always added are rho `grid_scale` grid_error(x_0), and, whatever the realism,
-box_error of base and x_0 with `box_scales`.
+all of them. Always added are rho `grid_scale` grid_error(x_0), rho `structure_scale`
+structure_error(x_0), and, whatever the realism, box_error of base and x_0 with `box_scales`.
 """
 
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from diffcomp.distances.box_error import box_error
 from diffcomp.distances.dists import dists
 from diffcomp.distances.grid_error import grid_error
 from diffcomp.distances.lpips import lpips
+from diffcomp.distances.structure_error import structure_error
 from diffcomp.networks.latents import Latents, Rate
 from diffcomp.networks.model import CompressionModel
 from diffcomp.networks.transforms import ContextMaps
@@ -155,6 +156,12 @@ def rate_terms(rate: Rate, x: Array) -> Metrics:
     return {"bpp": bpp_y + bpp_z, "bpp_y": bpp_y, "bpp_z": bpp_z}
 
 
+def middle(x: Array, side: int) -> Array:
+    """The square in the middle of each image: [B, H, W, 3] -> [B, side, side, 3]."""
+    top, left = ((length - side) // 2 for length in x.shape[1:3])
+    return x[:, top : top + side, left : left + side]
+
+
 def noise_level_terms(mse_x0: Array, t: Array) -> Metrics:
     """Errors [B] by the part of [0, 1] that t [B] is in, with the share of images in it.
 
@@ -189,9 +196,14 @@ def _decoder_terms(
     weight = jnp.clip(snr(alpha_bar), *loss.snr_weights)
     rho = loss.rho_max * c.realism
     grid = grid_error(x, x0)
-    score = (1 - rho) * weight * mse_x0
-    score += rho * (loss.lpips_scale * perception + loss.grid_scale * grid)
+    natural = loss.lpips_scale * perception + loss.grid_scale * grid
+    if loss.structure_scale:
+        structure = structure_error(x, x0)
+        natural += loss.structure_scale * structure
+    score = (1 - rho) * weight * mse_x0 + rho * natural
     terms = {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception, "grid_x0": grid}
+    if loss.structure_scale:
+        terms["structure_x0"] = structure
     box_base, box = (box_error(x, x_hat, loss.box_scales) for x_hat in (context.base, x0))
     terms |= {"box_base": box_base, "box_x0": box}
     if objective.vgg_images:
@@ -207,6 +219,8 @@ def _decoder_terms(
 def _vgg_terms(objective: Objective, x: Array, x0: Array) -> tuple[Array, Metrics]:
     """What VGG16 finds wrong with the x_0 estimates, weighted [B], and its parts."""
     loss = objective.loss
+    if objective.vgg_side:
+        x, x0 = (middle(image, objective.vgg_side) for image in (x, x0))
     terms = {"dists_x0": dists(objective.dists_weights, x, x0)}
     total = loss.dists_scale * terms["dists_x0"]
     if loss.lpips_vgg_scale:

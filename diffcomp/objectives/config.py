@@ -15,6 +15,7 @@ class LossConfig:
     dists_scale: float
     grid_scale: float
     box_scales: tuple[float, float]
+    structure_scale: float
     rho_max: float
     realism_range: tuple[float, float]
     start_share: float

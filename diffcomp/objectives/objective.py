@@ -34,6 +34,7 @@ class Objective(NamedTuple):
     lpips_vgg_weights: LpipsWeights | None = None
     dists_weights: DistsWeights | None = None
     vgg_images: int = 0  # of a batch, those of highest realism, that VGG16 looks at
+    vgg_side: int = 0  # of the square in the middle of each that it sees, pixels; 0: all of it
 
     def bind(self, params: Params) -> Any:
         """The network with these parameters: its methods can be called as they are.

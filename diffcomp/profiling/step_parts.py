@@ -21,9 +21,10 @@ from diffcomp.distances.dists import DistsWeights, dists, load_dists
 from diffcomp.distances.grid_error import grid_error
 from diffcomp.distances.lpips import lpips
 from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
+from diffcomp.distances.structure_error import structure_error
 from diffcomp.networks.latents import Rate
 from diffcomp.networks.precision import layers_follow_params
-from diffcomp.objectives.base import mse_255
+from diffcomp.objectives.base import middle, mse_255
 from diffcomp.objectives.objective import Objective
 from diffcomp.params import Params, under
 from diffcomp.profiling.stopwatch import with_backward
@@ -92,11 +93,13 @@ def _base_parts(chain: "_Chain", config: Config, stage: StageConfig, x: _Flow, o
     x0 = chain.add("score network", chain.family.score, _denoise, x, one, one, context, one, one)
     lpips_weights = _Flow(load_lpips(config.loss.lpips_net))
     chain.add("losses", (), _all_errors, x, base, x0, lpips_weights)
+    if config.loss.structure_scale:
+        chain.add("losses: MS-SSIM", (), _structure_error, x, x0)
     if stage.vgg_images:
-        errors = functools.partial(_dists_of_some, stage.vgg_images)
+        errors = functools.partial(_by_vgg, dists, stage)
         chain.add("losses: DISTS", (), errors, x, x0, _Flow(load_dists()))
         if config.loss.lpips_vgg_scale:
-            errors = functools.partial(_lpips_of_some, stage.vgg_images)
+            errors = functools.partial(_by_vgg, lpips, stage)
             chain.add("losses: LPIPS by VGG16", (), errors, x, x0, _Flow(load_lpips("vgg")))
 
 
@@ -248,14 +251,23 @@ def _all_errors(model: Any, x: Array, base: Array, x0: Array, weights: LpipsWeig
     return pixels + lpips(weights, x, x0) + grid_error(x, x0)
 
 
-def _dists_of_some(count: int, model: Any, x: Array, x0: Array, weights: DistsWeights) -> Array:
+def _structure_error(model: Any, x: Array, x0: Array) -> Array:
     del model
-    return dists(weights, x[:count], x0[:count])
+    return structure_error(x, x0)
 
 
-def _lpips_of_some(count: int, model: Any, x: Array, x0: Array, weights: LpipsWeights) -> Array:
+def _by_vgg(
+    distance: Callable[..., Array],
+    stage: StageConfig,
+    model: Any,
+    x: Array,
+    x0: Array,
+    weights: DistsWeights | LpipsWeights,
+) -> Array:
     del model
-    return lpips(weights, x[:count], x0[:count])
+    side = stage.vgg_side or stage.crop
+    seen = (middle(images[: stage.vgg_images], side) for images in (x, x0))
+    return distance(weights, *seen)
 
 
 def _published_errors(

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from diffcomp.architectures.registry import AnyLossConfig, AnyModelConfig, architecture_of
-from diffcomp.coding.grid import Z_STRIDE
+from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE
 from diffcomp.coding.quality import quality_to_code
 from diffcomp.data.config import DataConfig
 from diffcomp.decode_settings import DecodeConfig, check_dtype
@@ -23,6 +23,7 @@ class StageConfig:
     accumulate: int
     crop: int
     vgg_images: int
+    vgg_side: int
     learning_rate: float
     warmup: int
     schedule: str
@@ -145,4 +146,9 @@ class Config:
             raise ValueError(
                 f"stage {stage.name!r} has vgg_images {stage.vgg_images}; it must be from 0 to"
                 f" its batch, {stage.batch}."
+            )
+        if stage.vgg_side % Y_STRIDE or not 0 <= stage.vgg_side <= stage.crop:
+            raise ValueError(
+                f"stage {stage.name!r} has vgg_side {stage.vgg_side}; it must be a multiple of"
+                f" {Y_STRIDE} from 0 to its crop, {stage.crop}."
             )

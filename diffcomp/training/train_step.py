@@ -60,6 +60,7 @@ def make_train_step(config: Config, stage: StageConfig, stage_index: int, mesh: 
             lpips_vgg_weights=weights.lpips_vgg,
             dists_weights=weights.dists,
             vgg_images=stage.vgg_images,
+            vgg_side=stage.vgg_side,
         )
         trainable = trainable_part(stage, state.params)
         key = jax.random.fold_in(stage_key, state.step)
