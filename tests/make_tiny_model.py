@@ -57,7 +57,8 @@ def make_model() -> ExportedModel:
     # z of several steps, so that it has something to say, and parameters of y that heed it.
     params["hyperprior/hyper_analysis/head/kernel"] *= 60
     for g in range(len(model.groups)):
-        for name, deviation in ((f"head_{g}", 0.04), (f"refine_{g}", 0.08)):
+        deviations = {f"head_{g}": 0.04, f"refine_{g}": 0.08, f"step_{g}": 0.08}
+        for name, deviation in deviations.items():
             kernel, bias = (params[f"{CODED_LAYERS}{name}/{part}"] for part in ("kernel", "bias"))
             kernel += rng.normal(0, deviation, kernel.shape)
             bias += rng.normal(0, 0.3, bias.shape)

@@ -75,7 +75,10 @@ def test_golden_model_is_small_and_not_idle(tiny, golden) -> None:
     assert sum(file.stat().st_size for file in files) < 450_000
     run = tiny_model.decode(tiny, golden)
     assert run.y_hat.shape == (5, 7, 16)
-    mean, indexes, symbols = (np.concatenate(parts) for parts in zip(*run.passes, strict=True))
+    mean, step, indexes, symbols = (
+        np.concatenate(parts) for parts in zip(*run.passes, strict=True)
+    )
+    assert len(np.unique(step)) > 10 * len(tiny.model.coder.groups)
     assert len(np.unique(indexes)) > 20
     assert len(np.unique(symbols)) > 10
     assert np.std(mean * 2.0**-24) > 0.1

@@ -1,5 +1,6 @@
 """Tests of the network that picks tables: its wiring, its reach, and its two arithmetics."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from diffcomp.coding.channel_groups import PHASES, Phase, channel_groups
 from diffcomp.coding.entropy_parameters import REACH, SLOPE, Seen
 from diffcomp.coding.fixed_point import LARGEST_ACTIVATION, PARAMETER_BITS, FixedPointLayers
 from diffcomp.coding.grouped_coder import ACTIVATION_BITS
+from diffcomp.export.exported_model import ExportedModel
 from diffcomp.networks.entropy_network import FloatLayers
 from diffcomp.networks.parts import CODED_LAYERS
 
@@ -69,6 +71,7 @@ def test_channels_fit_and_every_layer_is_called_once() -> None:
         seen = Seen(y_hat[..., : group.start] if g else None, y_hat[..., group.channels])
         found = entropy_parameters.parameters(wiring, g, PHASES[1], f, np.zeros(5), seen)
         assert found.shape == (2, 6, 8, 2 * group.size)
+        assert entropy_parameters.step_changes(wiring, g, PHASES[1], f).shape == (2, 6, 8, 1)
     assert sorted(wiring.called) == sorted(wiring.shapes)
 
 
@@ -109,6 +112,19 @@ def test_how_far_a_position_is_seen(layers, g: int, own_reach: int) -> None:
         assert (column.min(), column.max()) == (5 - reach, 5 + reach)
 
 
+def float_twin(model: ExportedModel) -> dict[str, jax.Array]:
+    """Parameters of the float layers, by path within them."""
+    return {
+        path.removeprefix("hyperprior/parameters/"): jnp.asarray(value)
+        for path, value in model.params.items()
+        if path.startswith("hyperprior/parameters/")
+    }
+
+
+def bound_floats(model: ExportedModel) -> FloatLayers:
+    return FloatLayers(model.config).bind({"params": unflatten_dict(float_twin(model), sep="/")})
+
+
 @pytest.mark.parametrize("g", [0, 1, 2])
 def test_integers_follow_the_float_twin(layers, g: int) -> None:
     """Parameters differ by less than rounding can add up to.
@@ -118,13 +134,8 @@ def test_integers_follow_the_float_twin(layers, g: int) -> None:
     """
     model, phase = tiny_model.codec().model, PHASES[2]
     z_hat, y_hat = random_z_hat(8), random_y_hat(16)
-    twin = {
-        path.removeprefix("hyperprior/parameters/"): jnp.asarray(value)
-        for path, value in model.params.items()
-        if path.startswith("hyperprior/parameters/")
-    }
-    variables = {"params": unflatten_dict(twin, sep="/")}
-    floats = FloatLayers(model.config).bind(variables)
+    twin = float_twin(model)
+    floats = bound_floats(model)
     f = entropy_parameters.features(floats, jnp.float32(z_hat))
     assert np.abs(f).max() < LARGEST_ACTIVATION / ACTIVATION  # else the integers would saturate
     group = model.config.groups[g]
@@ -144,6 +155,18 @@ def test_integers_follow_the_float_twin(layers, g: int) -> None:
     assert error.max() < bound
     # Roundings are as often up as down, so the typical error is far below the bound.
     assert np.mean(error) < 6 / ACTIVATION < 0.01 * np.std(found)
+
+
+@pytest.mark.parametrize("g", [0, 1, 2])
+def test_changes_of_steps_follow_the_float_twin(layers, g: int) -> None:
+    model, z_hat = tiny_model.codec().model, random_z_hat(8)
+    floats = bound_floats(model)
+    f = entropy_parameters.features(floats, jnp.float32(z_hat))
+    found = entropy_parameters.step_changes(floats, g, PHASES[1], f)
+    integers = entropy_parameters.features(layers, z_hat)
+    integers = entropy_parameters.step_changes(layers, g, PHASES[1], integers) / PARAMETER
+    assert found.shape == integers.shape == (1, *integers.shape[1:3], 1)
+    assert np.abs(integers - found).max() < 0.02 * np.std(found)
 
 
 def test_leaky_slope_is_the_same_in_both(layers) -> None:

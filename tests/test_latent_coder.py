@@ -2,11 +2,13 @@
 
 import dataclasses
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import tiny_model
 from scipy.special import ndtr
+from tiny_model import SeenPass
 
 from diffcomp.coding import grouped_coder
 from diffcomp.coding.bitstream import BitstreamError
@@ -47,17 +49,28 @@ def walk(coder: LatentCoder, y: np.ndarray, z: np.ndarray, code: int) -> tuple:
     return encoder.y_hat, *encoder.passes
 
 
-def largest_error(coder: LatentCoder, code: int, y_hat: np.ndarray) -> np.ndarray:
+def step_of_each(coder: LatentCoder, passes: Sequence[SeenPass], shape: tuple) -> np.ndarray:
+    """Steps [h, w, C] in units of y."""
+    steps = np.zeros(shape)
+    places = in_order(coder, np.arange(steps.size).reshape(shape))
+    for p, place in zip(passes, places, strict=True):
+        steps.flat[place] = p.step * 2.0**-STEP_BITS
+    return steps
+
+
+def largest_error(steps: np.ndarray, y_hat: np.ndarray) -> np.ndarray:
     """Half a step, up to float32's rounding."""
-    return 0.5 * coder.step[code] * 2.0**-STEP_BITS + 2.0**-22 * np.abs(y_hat)
+    return 0.5 * steps + 2.0**-22 * np.abs(y_hat)
 
 
-def constant(coder: LatentCoder, mean: float, log2_scale: float) -> LatentCoder:
-    """The same coder, but every element of y has this mean and scale."""
+def constant(coder: LatentCoder, mean: float, log2_scale: float, change: float = 0) -> LatentCoder:
+    """The same coder, but every element of y has this mean and scale, and this change of step."""
     convs = dict(coder.layers.convs)
-    for g, group in enumerate(coder.groups):
-        for name, values in ((f"head_{g}", (mean, log2_scale)), (f"refine_{g}", (0, 0))):
-            kernel, bias = np.zeros_like(convs[name].kernel), np.repeat(values, group.size)
+    for g in range(len(coder.groups)):
+        constants = {f"head_{g}": (mean, log2_scale), f"refine_{g}": (0, 0)}
+        for name, values in (constants | {f"step_{g}": (change,)}).items():
+            kernel = np.zeros_like(convs[name].kernel)
+            bias = np.repeat(values, kernel.shape[-1] // len(values))
             bits = (16, 10, 16)
             convs[name] = FixedPointConv(kernel, np.rint(bias * 2.0**26).astype(np.int64), *bits)
     return dataclasses.replace(coder, layers=FixedPointLayers(convs, SLOPE))
@@ -70,7 +83,8 @@ def test_decoder_gets_the_encoders_y_hat(coder, shape: tuple, code: int) -> None
     y_hat, *passes = walk(coder, y, z, code)
     assert (y_hat.shape, y_hat.dtype) == (y.shape, np.float32)
     assert sum(p.symbols.size for p in passes) == y.size
-    assert np.all(np.abs(y_hat - y) <= largest_error(coder, code, y_hat))
+    steps = step_of_each(coder, passes, y.shape)
+    assert np.all(np.abs(y_hat - y) <= largest_error(steps, y_hat))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 3), (17, 5), (23, 1)])
@@ -100,9 +114,8 @@ def in_order(coder: GroupedCoder, y: np.ndarray) -> list[np.ndarray]:
 def test_symbols_are_the_nearest(coder) -> None:
     y, z = random_latents(coder, (8, 8))
     _, *passes = walk(coder, y, z, 90)
-    steps = in_order(coder, np.broadcast_to(coder.step[90], y.shape))
-    for p, value, step in zip(passes, in_order(coder, y), steps, strict=True):
-        exact = (value * 2.0**STEP_BITS - p.mean) / step
+    for p, value in zip(passes, in_order(coder, y), strict=True):
+        exact = (value * 2.0**STEP_BITS - p.mean) / p.step
         np.testing.assert_array_equal(p.symbols, np.rint(exact))
 
 
@@ -114,8 +127,9 @@ def test_outliers_survive_up_to_the_largest_symbol(coder, size: float) -> None:
         latents[rng.random(latents.shape) < 0.1] = size
         latents[rng.random(latents.shape) < 0.1] = -size
     y_hat, *passes = walk(coder, y, z, 128)
-    clipped = np.abs(y) > 0.9 * coder.step[128] * 2.0**-STEP_BITS * LARGEST_SYMBOL
-    assert np.all(np.abs(y_hat - y) <= largest_error(coder, 128, y_hat), where=~clipped)
+    steps = step_of_each(coder, passes, y.shape)
+    clipped = np.abs(y) > 0.9 * steps * LARGEST_SYMBOL
+    assert np.all(np.abs(y_hat - y) <= largest_error(steps, y_hat), where=~clipped)
     assert clipped.any() == (size > 1e6)
     largest = max(np.abs(p.symbols).max() for p in passes)
     assert (largest >= LARGEST_SYMBOL - 1) == clipped.any()
@@ -160,12 +174,40 @@ def test_length_is_the_entropy(coder, code: int) -> None:
     assert abs(8 * len(normal.encode(y, z, code).y_stream) - entropy) < tolerance
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"), [(0, 0), (0.47, 0.5), (-1.31, -1.3125), (7, 2), (-7, -2)]
+)
+def test_steps_change_by_sixteenths_of_octaves_up_to_two(coder, asked: float, given: float) -> None:
+    code = 40
+    y, z = random_latents(coder, (4, 4))
+    _, *passes = walk(constant(coder, 0, 1, change=asked), y, z, code)
+    steps = np.broadcast_to(coder.step[code] * 2.0**given, y.shape)
+    for p, expected in zip(passes, in_order(coder, steps), strict=True):
+        np.testing.assert_allclose(p.step, expected, rtol=1e-4)
+
+
+def test_steps_follow_z_and_differ_from_position_to_position(coder) -> None:
+    """Within 16 positions of y under one of z too, since the features are of each."""
+    y, z = random_latents(coder, (8, 8))
+    _, *passes = walk(coder, y, z, 40)
+    changes = step_of_each(coder, passes, y.shape) / (coder.step[40] * 2.0**-STEP_BITS)
+    for group in coder.groups:  # one change for all channels of a group
+        np.testing.assert_allclose(np.ptp(changes[..., group.channels], axis=-1), 0, atol=1e-5)
+        assert np.std(changes[:4, :4, group.start]) > 0.01
+    assert np.any(changes[..., 0] != changes[..., -1])
+    _, *after = walk(coder, y, z + 3, 40)
+    assert np.any(step_of_each(coder, after, y.shape) != step_of_each(coder, passes, y.shape))
+
+
+@pytest.mark.parametrize("change", [0, -0.75])
 @pytest.mark.parametrize("log2_scale", [-9.0, -1.3, 0.0, 2.7, 12.0])
-def test_index_is_that_of_the_nearest_scale_in_steps(coder, log2_scale: float) -> None:
+def test_index_is_that_of_the_nearest_scale_in_steps(
+    coder, log2_scale: float, change: float
+) -> None:
     code = 150
     y, z = random_latents(coder, (4, 4))
-    _, *passes = walk(constant(coder, 0, log2_scale), y, z, code)
-    in_steps = log2_scale - np.log2(coder.step[code] * 2.0**-STEP_BITS)
+    _, *passes = walk(constant(coder, 0, log2_scale, change), y, z, code)
+    in_steps = log2_scale - change - np.log2(coder.step[code] * 2.0**-STEP_BITS)
     distance = np.abs(np.log2(gaussian_scales())[None] - in_steps[:, None])
     nearest = np.broadcast_to(distance.argmin(axis=1), y.shape)
     for p, expected in zip(passes, in_order(coder, nearest), strict=True):
@@ -183,7 +225,9 @@ def test_passes_are_causal(coder) -> None:
         moved.flat[place] += 5
         _, *after = walk(coder, moved, z, code)
         for i in range(n + 1):
-            np.testing.assert_array_equal(after[i][:2], before[i][:2])
+            np.testing.assert_array_equal(after[i][:3], before[i][:3])
+        for i in range(len(places)):  # z alone decides about steps
+            np.testing.assert_array_equal(after[i].step, before[i].step)
         assert np.any(after[n].symbols != before[n].symbols)
         for i in range(n + 1, len(places)):
             assert np.mean(after[i].mean != before[i].mean) > 0.5, (n, i)
@@ -322,6 +366,10 @@ def test_arrays_that_do_not_fit(coder) -> None:
         dataclasses.replace(coder, scale_thresholds=coder.scale_thresholds[1:])
     with pytest.raises(ValueError, match=r"by_pass \(7, 12\); they must be .* and \(8, 12\)"):
         dataclasses.replace(coder, by_pass=coder.by_pass[1:])
+    with pytest.raises(ValueError, match=r"step_factors is \(64,\); it must be \(65,\), all pos"):
+        dataclasses.replace(coder, step_factors=coder.step_factors[1:])
+    with pytest.raises(ValueError, match="all positive"):
+        dataclasses.replace(coder, step_factors=0 * coder.step_factors)
     arrays = coder.to_arrays()
     del arrays["step"]
     with pytest.raises(KeyError, match="step"):

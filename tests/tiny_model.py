@@ -41,6 +41,7 @@ class SeenPass(NamedTuple):
     """What one pass over a group of channels computed and transferred, each [n]."""
 
     mean: np.ndarray
+    step: np.ndarray
     indexes: np.ndarray
     symbols: np.ndarray
 
@@ -61,7 +62,8 @@ class _Recorder:
 
     def part(self, coded: Part) -> np.ndarray:
         symbols = self._transfer.part(coded)
-        self._parts.append(SeenPass(coded.mean, coded.indexes, symbols.copy()))
+        step = np.broadcast_to(coded.step, coded.mean.shape)
+        self._parts.append(SeenPass(coded.mean, step, coded.indexes, symbols.copy()))
         return symbols
 
     def end_pass(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -69,7 +71,7 @@ class _Recorder:
         for part, (where, values) in zip(self._parts, corrections, strict=False):
             part.symbols.flat[where] = values
         none = np.zeros(0, np.int32)  # a picture of one position has no others
-        of_pass = zip(SeenPass(none, none, none), *self._parts, strict=True)
+        of_pass = zip(SeenPass(none, none, none, none), *self._parts, strict=True)
         self.passes.append(SeenPass(*(np.concatenate([a.ravel() for a in s]) for s in of_pass)))
         self._parts = []
         return corrections

@@ -4,6 +4,8 @@ It computes mean and log2 of the scale of every element of y: from z_hat (the hy
 Minnen et al. 2018), and from what is known of y_hat when a pass of a group of channels is coded:
 the coarser groups around and at each position, and the group's own earlier passes around it
 (`channel_groups`). It is told which pass it is and the quality, since y_hat's steps hang on it.
+From z_hat alone it says, too, how much coarser or finer than the quality's each position's steps
+are: where there is much to see, the eye forgives more.
 
 These functions say which layers follow which. What a layer does is up to `layers`: training gives
 float convolutions (`entropy_network.FloatLayers`), coding gives the same layers in exact integer
@@ -19,6 +21,9 @@ from diffcomp.coding.space_to_depth import depth_to_space
 SLOPE = 2.0**-3  # of the leaky ReLU below zero: dyadic, so exact in integers
 Y_LIMIT = 31.0  # the network reads y_hat clipped to +- this many spreads
 OWN_SIDE = {2: 3, 4: 5}  # number of passes -> kernel side of what looks at the earlier ones
+# Steps change by 2 to the power of multiples of 1 / STEPS_PER_OCTAVE, up to MAX_OCTAVES both ways.
+STEPS_PER_OCTAVE = 16
+MAX_OCTAVES = 2
 REACH = 2  # positions that the largest of them sees in each direction
 
 Tensor = Any  # a JAX array of floats, or a NumPy array of integers
@@ -57,6 +62,7 @@ def layer_shapes(
             f"own_{g}": (OWN_SIDE[len(group.passes)], group.size, width),
             f"tail_{g}": (1, width, width),
             f"refine_{g}": (1, width, 2 * group.size),
+            f"step_{g}": (1, width, 1),
         }
         if group.start:
             shapes[f"coarser_{g}"] = (3, group.start, width)
@@ -68,6 +74,14 @@ def features(layers: Layers, z_hat: Tensor) -> Tensor:
     h = depth_to_space(layers.activate(layers.linear("up32", z_hat)), 2)
     h = depth_to_space(layers.activate(layers.linear("up16", h)), 2)
     return layers.activate(layers.linear("features", h))
+
+
+def step_changes(layers: Layers, g: int, phase: Phase, f: Tensor) -> Tensor:
+    """log2 of what the steps of group g are multiplied by at one phase, [B, ..., 1], not bounded.
+
+    f as for `parameters`.
+    """
+    return layers.linear(f"step_{g}", phase.of(f))
 
 
 def parameters(layers: Layers, g: int, phase: Phase, f: Tensor, told: Tensor, seen: Seen) -> Tensor:

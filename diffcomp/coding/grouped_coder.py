@@ -10,7 +10,7 @@ import numpy as np
 
 from diffcomp.coding import entropy_parameters
 from diffcomp.coding.channel_groups import ChannelGroup, Phase, channel_groups
-from diffcomp.coding.entropy_parameters import REACH, Seen
+from diffcomp.coding.entropy_parameters import MAX_OCTAVES, REACH, STEPS_PER_OCTAVE, Seen
 from diffcomp.coding.fixed_point import (
     LARGEST_ACTIVATION,
     PARAMETER_BITS,
@@ -38,15 +38,20 @@ LAYER_BITS = {
     "own": (ACTIVATION_BITS, ACTIVATION_BITS),
     "tail": (ACTIVATION_BITS, ACTIVATION_BITS),
     "refine": (ACTIVATION_BITS, PARAMETER_BITS),
+    "step": (ACTIVATION_BITS, PARAMETER_BITS),
 }
+# From what "step" gives to multiples of 1 / STEPS_PER_OCTAVE.
+CHANGE_SHIFT = PARAMETER_BITS - (STEPS_PER_OCTAVE - 1).bit_length()
+FACTOR_BITS = 16  # fraction bits of `step_factors`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GroupedCoder(LatentCoder):
-    """Means and log2 of scales, pass by pass of each group of channels; steps by quality."""
+    """Means and log2 of scales, pass by pass of each group of channels; steps by quality and z."""
 
     step: np.ndarray  # int64 [CODES, C], quantisation step by quality code
     log2_step: np.ndarray  # int64 [CODES, C]
+    step_factors: np.ndarray  # int32 [2 * MAX_OCTAVES * STEPS_PER_OCTAVE + 1], of the steps
     group_starts: np.ndarray  # int32 [G], first channel of each group
     group_passes: np.ndarray  # int32 [G], passes of each
     by_quality: np.ndarray  # int16 [CODES, G, width], what the networks are told of the quality
@@ -60,6 +65,11 @@ class GroupedCoder(LatentCoder):
             raise ValueError(
                 f"step is {self.step.shape} and log2_step {self.log2_step.shape};"
                 f" both must have {CODES} rows and as many columns as y has channels."
+            )
+        factors = 2 * MAX_OCTAVES * STEPS_PER_OCTAVE + 1
+        if self.step_factors.shape != (factors,) or self.step_factors.min() < 1:
+            raise ValueError(
+                f"step_factors is {self.step_factors.shape}; it must be ({factors},), all positive."
             )
         width = len(self.layers.convs["features"].bias)
         told = (CODES, len(self.groups), width), (int(self.group_passes.sum()), width)
@@ -140,11 +150,12 @@ class GroupedCoder(LatentCoder):
             first, stop = max(rows.start - REACH, 0), rows.stop + REACH
             seen = self._seen(g, known, y_hat[None, first:stop])
             window = f[None, first:stop].astype(np.float64)
-            parameters = entropy_parameters.parameters(self.layers, g, phase, window, told, seen)[
-                0, (rows.start - first) // 2 :
-            ]
-            parameters = parameters[: len(range(at.start, at.stop, 2))]
-            yield self._part(at, phase.column, self.groups[g], parameters, quality_code)
+            parameters = entropy_parameters.parameters(self.layers, g, phase, window, told, seen)
+            changes = entropy_parameters.step_changes(self.layers, g, phase, window)
+            above = (rows.start - first) // 2
+            kept = slice(above, above + len(range(at.start, at.stop, 2)))
+            where = at, slice(phase.column, None, 2), self.groups[g].channels
+            yield self._part(where, parameters[0, kept], changes[0, kept], quality_code)
 
     def _seen(self, g: int, known: tuple[Phase, ...], y_hat: np.ndarray) -> Seen:
         group = self.groups[g]
@@ -157,13 +168,19 @@ class GroupedCoder(LatentCoder):
         return Seen(coarser, own)
 
     def _part(
-        self, rows: slice, column: int, group: ChannelGroup, parameters: np.ndarray, code: int
+        self,
+        at: tuple[slice, slice, slice],
+        parameters: np.ndarray,
+        changes: np.ndarray,
+        code: int,
     ) -> Part:
+        limit = MAX_OCTAVES * STEPS_PER_OCTAVE
+        changes = np.clip(round_shift(changes, CHANGE_SHIFT), -limit, limit).astype(np.int64)
+        step = self.step[code, at[-1]] * self.step_factors[changes + limit] >> FACTOR_BITS
         mean, log2_scale = np.split(parameters.astype(np.int64), 2, axis=-1)
-        log2_scale = log2_scale - self.log2_step[code, group.channels]
+        log2_scale = log2_scale - self.log2_step[code, at[-1]] - (changes << CHANGE_SHIFT)
         indexes = np.searchsorted(self.scale_thresholds, log2_scale).astype(np.int32)
-        at = rows, slice(column, None, 2), group.channels
-        return Part(at, mean << (STEP_BITS - PARAMETER_BITS), indexes)
+        return Part(at, mean << (STEP_BITS - PARAMETER_BITS), np.maximum(step, 1), indexes)
 
 
 def row_parts(shape: tuple[int, ...], of_part: int) -> Iterator[slice]:

@@ -37,6 +37,7 @@ class Part(NamedTuple):
 
     at: tuple[slice, slice, slice]  # which rows, columns and channels
     mean: np.ndarray  # int64 [h', w', C'], in units of 2**-STEP_BITS
+    step: np.ndarray  # int64, likewise, or of a shape that is broadcast to it
     indexes: np.ndarray  # int32 [h', w', C'], table of each symbol
 
 
@@ -51,13 +52,13 @@ class Transfer(Protocol):
 
 
 class _Writer:
-    def __init__(self, tables: CdfTables, y: np.ndarray, step: np.ndarray):
+    def __init__(self, tables: CdfTables, y: np.ndarray):
         self.encoder = RangeEncoder(tables)
-        self._y, self._step = y, step
+        self._y = y
 
     def part(self, coded: Part) -> np.ndarray:
         y_fixed = np.float64(self._y[coded.at]) * 2.0**STEP_BITS
-        symbols = to_symbols((y_fixed - coded.mean) / self._step[coded.at[-1]])
+        symbols = to_symbols((y_fixed - coded.mean) / coded.step)
         self.encoder.encode_part(symbols, coded.indexes)
         return symbols
 
@@ -107,7 +108,7 @@ class LatentCoder(abc.ABC):
 
     @abc.abstractmethod
     def steps(self, quality_code: int) -> np.ndarray:
-        """Quantisation step of each channel of y, int64 [C]."""
+        """Quantisation step of each channel of y, int64 [C]; a part's may be around it."""
 
     @abc.abstractmethod
     def passes(
@@ -130,7 +131,7 @@ class LatentCoder(abc.ABC):
         z_symbols = self.z_symbols(z)
         z_encoder = RangeEncoder(self.z_tables)
         z_encoder.encode_channel(z_symbols)
-        writer = _Writer(self.y_tables, y, self.steps(quality_code))
+        writer = _Writer(self.y_tables, y)
         _, crc = self._code(z_symbols, y.shape[:2], quality_code, writer)
         return Streams(z_encoder.finish(), writer.encoder.finish(), crc)
 
@@ -165,17 +166,15 @@ class LatentCoder(abc.ABC):
 
         The order of the CRC is part of the format: z, then indexes and symbols of each pass.
         """
-        steps = self.steps(quality_code)
-        y_hat = np.zeros((*shape, len(steps)), np.int64)
+        y_hat = np.zeros((*shape, len(self.steps(quality_code))), np.int64)
         crc = zlib.crc32(_little_endian(z_symbols))
         for parts in self.passes(z_symbols, y_hat, quality_code):
             coded = []
             for part in parts:
                 symbols = transfer.part(part)
-                step = steps[part.at[-1]]
-                y_hat[part.at] = part.mean + step * symbols
+                y_hat[part.at] = part.mean + part.step * symbols
                 crc = zlib.crc32(_little_endian(part.indexes), crc)
-                coded.append((y_hat[part.at], symbols, step))
+                coded.append((y_hat[part.at], symbols, part.step))
             for changed, (where, values) in zip(coded, transfer.end_pass(), strict=False):
                 _correct(*changed, where, values)
             for _, symbols, _ in coded:
@@ -240,7 +239,7 @@ def _correct(
 ) -> None:
     """Puts values into a part's flattened symbols, and what they change into its view of y_hat."""
     at = np.unravel_index(where, symbols.shape)
-    y_hat[at] += step[at[-1]] * (values - symbols[at])
+    y_hat[at] += np.broadcast_to(step, symbols.shape)[at] * (values - symbols[at])
     symbols[at] = values
 
 

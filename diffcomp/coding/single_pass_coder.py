@@ -57,9 +57,9 @@ class SinglePassCoder(LatentCoder):
     def passes(
         self, z_symbols: np.ndarray, y_hat: np.ndarray, quality_code: int
     ) -> Iterator[Iterator[Part]]:
-        del quality_code
         height, width = y_hat.shape[:2]
         mean, scale = (array[:height, :width] for array in self.parameters(z_symbols))
         indexes = np.searchsorted(self.scale_thresholds, scale).astype(np.int32)
         everywhere = slice(0, height), slice(0, width), slice(None)
-        yield iter([Part(everywhere, mean << (STEP_BITS - PARAMETER_BITS), indexes)])
+        step = self.steps(quality_code)
+        yield iter([Part(everywhere, mean << (STEP_BITS - PARAMETER_BITS), step, indexes)])

@@ -3,9 +3,14 @@
 import numpy as np
 
 from diffcomp.coding import cdf_tables
-from diffcomp.coding.entropy_parameters import layer_shapes
+from diffcomp.coding.entropy_parameters import MAX_OCTAVES, STEPS_PER_OCTAVE, layer_shapes
 from diffcomp.coding.fixed_point import LARGEST, PARAMETER_BITS, FixedPointLayers
-from diffcomp.coding.grouped_coder import ACTIVATION_BITS, LAYER_BITS, GroupedCoder
+from diffcomp.coding.grouped_coder import (
+    ACTIVATION_BITS,
+    FACTOR_BITS,
+    LAYER_BITS,
+    GroupedCoder,
+)
 from diffcomp.coding.latent_coder import STEP_BITS
 from diffcomp.coding.quality import CODES, code_to_quality, normalized_quality
 from diffcomp.networks.config import ModelConfig
@@ -39,11 +44,19 @@ def grouped_coder(config: ModelConfig, params: Params) -> GroupedCoder:
         scale_thresholds=np.rint(thresholds * 2**PARAMETER_BITS).astype(np.int64),
         step=np.maximum(np.rint(np.exp2(STEP_BITS - gain)), 1).astype(np.int64),
         log2_step=np.rint(-gain * 2**PARAMETER_BITS).astype(np.int64),
+        step_factors=_step_factors(),
         group_starts=np.array(config.group_starts, np.int32),
         group_passes=np.array(config.group_passes, np.int32),
         by_quality=_activations(by_quality),
         by_pass=_activations(params[BY_PASS].astype(np.float64)),
     )
+
+
+def _step_factors() -> np.ndarray:
+    """2 to the power of every change of a step."""
+    limit = MAX_OCTAVES * STEPS_PER_OCTAVE
+    octaves = np.arange(-limit, limit + 1) / STEPS_PER_OCTAVE
+    return np.rint(np.exp2(octaves + FACTOR_BITS)).astype(np.int32)
 
 
 def _activations(values: np.ndarray) -> np.ndarray:

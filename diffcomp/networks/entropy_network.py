@@ -10,7 +10,7 @@ from diffcomp.coding.entropy_parameters import Seen
 from diffcomp.coding.space_to_depth import depth_to_space
 from diffcomp.networks.config import ModelConfig
 from diffcomp.networks.quality_knots import interpolate_knots
-from diffcomp.networks.quantization import quantize
+from diffcomp.networks.quantization import quantize, ste_round
 
 
 class Convolution(nn.Module):
@@ -43,7 +43,7 @@ class FloatLayers(nn.Module):
         width, groups = self.config.coding_width, self.config.groups
         shapes = entropy_parameters.layer_shapes(self.config.hyper_channels, width, groups)
         self.convs = {
-            name: Convolution(side, n_out, zero=name.startswith(("head", "refine")))
+            name: Convolution(side, n_out, zero=name.startswith(("head", "refine", "step")))
             for name, (side, _, n_out) in shapes.items()
         }
         knots, passes = self.config.quality_knots, sum(len(group.passes) for group in groups)
@@ -57,28 +57,38 @@ class FloatLayers(nn.Module):
     def activate(self, h: Array) -> Array:
         return nn.leaky_relu(h, entropy_parameters.SLOPE)
 
-    def __call__(self, z_hat: Array, y: Array, step: Array, quality: Array) -> Array:
-        """Parameters of all of y, [B, H, W, 2 C], mean then log2 scale.
+    def __call__(self, z_hat: Array, y: Array, step: Array, quality: Array) -> tuple[Array, Array]:
+        """Parameters of all of y, [B, H, W, 2 C], mean then log2 scale; and its steps [B, H, W, C].
 
         z_hat [B, H/4, W/4, D]; y [B, H, W, C], of which each pass sees what passes before made of
-        it with `step` [B, 1, 1, C]; quality [B] in [1, 8].
+        it with these steps; step [B, 1, 1, C], which they are around; quality [B] in [1, 8].
         """
         f = entropy_parameters.features(self, z_hat)
         knots = self.by_quality.reshape(len(self.by_quality), -1)
         by_quality = interpolate_knots(knots, quality).reshape(-1, *self.by_quality.shape[1:])
-        means, log2_scales, first_pass = [], [], 0
+        means, log2_scales, steps, first_pass = [], [], [], 0
         coarser = None
         for g, group in enumerate(self.config.groups):
-            y_g, step_g = y[..., group.channels], step[..., group.channels]
+            step_g = step[..., group.channels] * self._step_factor(g, f)
             last_pass = first_pass + len(group.passes)
             told = by_quality[:, None, g] + self.by_pass[None, first_pass:last_pass]
             first_pass = last_pass
-            of_group, y_hat = self._of_group(g, group, f, told, y_g, step_g, coarser)
+            of_group, y_hat = self._of_group(
+                g, group, f, told, y[..., group.channels], step_g, coarser
+            )
             coarser = y_hat if coarser is None else jnp.concatenate([coarser, y_hat], -1)
             mean, log2_scale = jnp.split(of_group, 2, axis=-1)
             means.append(mean)
             log2_scales.append(log2_scale)
-        return jnp.concatenate(means + log2_scales, axis=-1)
+            steps.append(step_g)
+        return jnp.concatenate(means + log2_scales, axis=-1), jnp.concatenate(steps, axis=-1)
+
+    def _step_factor(self, g: int, f: Array) -> Array:
+        """What the steps of group g are multiplied by, [B, H, W, 1]."""
+        log2 = {phase: entropy_parameters.step_changes(self, g, phase, f) for phase in PHASES}
+        limit = float(entropy_parameters.MAX_OCTAVES)
+        fine = ste_round(_interleave(log2) * entropy_parameters.STEPS_PER_OCTAVE)
+        return jnp.exp2(jnp.clip(fine / entropy_parameters.STEPS_PER_OCTAVE, -limit, limit))
 
     def _of_group(
         self,
@@ -99,7 +109,7 @@ class FloatLayers(nn.Module):
                 by = told[:, n, None, None]
                 found[phase] = entropy_parameters.parameters(self, g, phase, f, by, seen)
             for phase in phases:
-                own[phase] = _clipped(quantize(phase.of(y), found[phase], step)[0])
+                own[phase] = _clipped(quantize(phase.of(y), found[phase], phase.of(step))[0])
         return _interleave(found), _interleave(own)
 
 

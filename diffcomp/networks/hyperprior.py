@@ -1,7 +1,7 @@
 """From image to latents and their rate: analysis, gains, hyperprior. The float side of the coder.
 
     x --g_a--> y --h_a--> z --round--> z_hat --h_s--> mean, scale of y
-               y_hat = mean + step * round((y - mean) / step),   step = 1 / gain(quality)
+               y_hat = mean + step * round((y - mean) / step), step = change(z_hat) / gain(quality)
 
 One model serves all rates: a real-valued quality in [1, 8] picks one gain per channel of y.
 The file's integers are made by `latent_coder`, from tables and integers derived from this.
@@ -49,7 +49,7 @@ class Hyperprior(nn.Module):
         return Latents(y=y, z=self.hyper_analysis(y))
 
     def step(self, quality: Array) -> Array:
-        """Quantisation step of each channel of y: [B] -> [B, C]."""
+        """Quantisation step of each channel of y where z_hat does not change it: [B] -> [B, C]."""
         return jnp.exp2(-interpolate_knots(self.log2_gain, quality))
 
     def rate(self, latents: Latents, quality: Array) -> Rate:
@@ -68,7 +68,7 @@ class Hyperprior(nn.Module):
         y, z = latents
         bits_z = self.prior(z_observed)
         step = self.step(quality)[:, None, None, :]
-        parameters = self.parameters(ste_round(z), y, step, quality)
+        parameters, step = self.parameters(ste_round(z), y, step, quality)
         y_hat, symbols = quantize(y, parameters, step)
         log2_scale = jnp.split(parameters, 2, axis=-1)[1]
         bits_y = gaussian_bits(symbols, jnp.exp2(log2_scale) / step)
