@@ -25,6 +25,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from PIL import Image
 
+from diffcomp import config_command
 from diffcomp.architectures.parameters import init_params, param_shapes
 from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.config import from_mapping
@@ -211,4 +212,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    config_command.run(main)

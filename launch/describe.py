@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from absl import app, flags
 from ml_collections import config_flags
 
+from diffcomp import config_command
 from diffcomp.architectures.parameters import param_shapes
 from diffcomp.architectures.registry import AnyModelConfig, architecture_of
 from diffcomp.config import from_mapping
@@ -63,4 +64,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    config_command.run(main)

@@ -12,6 +12,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
+from diffcomp import config_command
 from diffcomp.config import from_mapping
 from diffcomp.data.image_sources import SourceError
 from diffcomp.files.run_folder import RunFolderError
@@ -54,4 +55,4 @@ if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
     # The flags of a config are looked up in sys.argv, whatever absl is given.
     sys.argv = [expand(argument) for argument in sys.argv]
-    app.run(main)
+    config_command.run(main)

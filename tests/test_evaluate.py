@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from child_processes import ROOT, run_launch
 from PIL import Image
 from tiny_model import MODEL, codec
 
@@ -304,3 +305,24 @@ def test_the_launcher_reads_a_config(folder, monkeypatch, capsys):
     launch["main"](["evaluate.py"])
     assert "protocol kodak" in capsys.readouterr().out
     assert len(read(folder / "out" / "rows.csv")) == 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "line"),
+    [
+        ("metrics=('psnrr',)", 2, "evaluate: metric is 'psnrr'; it must be one of: all, psnr"),
+        ("worker=3", 2, " --config.worker=3: '\\'worker\\'\\nDid you mean \"workers\" instead"),
+        ("qualities[9]=3", 2, " --config.qualities[9]=3: tuple index out of range"),
+        ("images=('absent.png',)", 1, "evaluate: absent.png: no such file or folder."),
+    ],
+)
+def test_a_wrong_configuration_of_the_program_ends_in_a_line(wrong, code, line, tmp_path):
+    config = f"--config={ROOT / 'configs' / 'evaluate_verdict.py'}"
+    done = run_launch(
+        "evaluate.py", config, f"--config.out={tmp_path / 'out'}", f"--config.{wrong}"
+    )
+    assert done.returncode == code
+    assert line in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("evaluate: ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()

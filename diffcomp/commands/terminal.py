@@ -24,10 +24,10 @@ def add_verbose(command: argparse.ArgumentParser) -> None:
     command.add_argument("--verbose", action="store_true", help="say what takes how long")
 
 
-def print_error(error: BaseException) -> None:
+def print_error(error: BaseException, program: str = "diffcomp") -> None:
     """One line of a failure, whatever a file or its name has put into it."""
     reason = "not enough memory for this image" if isinstance(error, MemoryError) else str(error)
-    print(f"diffcomp: {one_line(reason)}", file=sys.stderr)
+    print(f"{program}: {one_line(reason)}", file=sys.stderr)
 
 
 def one_line(text: str) -> str:
