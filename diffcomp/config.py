@@ -77,6 +77,9 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise ValueError(f"{path} is {value!r}; it must be a list of values.")
         variadic = args[-1] is Ellipsis
+        # What ml_collections makes of `--config.NAME=` for a tuple of names.
+        if variadic and args[0] is str and "" in value:
+            raise ValueError(f"{path} is {value!r}, with an empty name; none at all is ().")
         if not variadic and len(value) != len(args):
             raise ValueError(f"{path} is {value}; it takes {len(args)} values.")
         hints = [args[0]] * len(value) if variadic else args

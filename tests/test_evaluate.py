@@ -311,6 +311,7 @@ def test_the_launcher_reads_a_config(folder, monkeypatch, capsys):
     ("wrong", "code", "line"),
     [
         ("metrics=('psnrr',)", 2, "evaluate: metric is 'psnrr'; it must be one of: all, psnr"),
+        ("baselines=", 2, "evaluate: config.baselines is ('',), with an empty name; none at all"),
         ("worker=3", 2, " --config.worker=3: '\\'worker\\'\\nDid you mean \"workers\" instead"),
         ("qualities[9]=3", 2, " --config.qualities[9]=3: tuple index out of range"),
         ("images=('absent.png',)", 1, "evaluate: absent.png: no such file or folder."),
