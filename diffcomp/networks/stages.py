@@ -11,9 +11,10 @@ from diffcomp.networks.config import ModelConfig
 from diffcomp.tiling import Stage
 
 # Largest windows. The decoder keeps some strips of seven maps, so its windows are short and wide.
-# Of the maps at 1/16 a tile has few positions, and a wide margin: these are larger.
+# Of the maps at 1/16 a tile has few positions, and a wide margin: these are larger. WIDTH is such
+# that two windows reach across 3072 pixels, the shorter side of many a phone's picture.
 SIDE = 1088
-STRIP, WIDTH = 768, 1536
+STRIP, WIDTH = 768, 1600
 
 
 def encode_stages(config: ModelConfig) -> tuple[Stage, ...]:
