@@ -1,4 +1,4 @@
-"""Trains the entropy model alone: z, and the parameters of y's distributions.
+"""Trains the entropy model alone, given z: the parameters of y's distributions.
 
     python launch/train.py --config=configs/base_coding.py --workdir=/tmp/coding \
         --config.data.train=folder:/path/to/photographs
@@ -12,6 +12,8 @@ import runpy
 from pathlib import Path
 
 from ml_collections import ConfigDict
+
+from diffcomp.networks import parts
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -31,7 +33,8 @@ def get_config(variant: str = "") -> ConfigDict:
         learning_rate=1e-3,
         warmup=100,
         final_rate=0.01,
-        multipliers=dict.fromkeys(base["CODING"], 1.0),
+        # z and the steps of y, which hang on it, stay: see parts.STEPS.
+        multipliers=dict.fromkeys(parts.ENTROPY_MODEL, 1.0),
     )
     config.stages = (coding,)
     return base["finished"](config, variant, groups=True)

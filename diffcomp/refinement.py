@@ -36,8 +36,9 @@ STEPS = (0, 2, 3, 4, 6, 8, 10, 14, 20, 30)
 BLOCK = 8
 MARGIN = 1
 
-# Root mean square move of y in the first step, in quantisation steps. Steps follow the gradient's
-# direction, not Adam's: that would move what matters little as far as what matters.
+# Root mean square move of y in the first step, in quantisation steps by the quality alone. Steps
+# follow the gradient's direction, not Adam's: that would move what matters little as far as what
+# matters.
 RATE = 1 / 1024
 MOMENTUM = 0.8
 
@@ -86,7 +87,7 @@ def refine(
       params: all of the model's, by path.
       image: uint8 [H, W, 3], sides multiples of 64.
       y, z: its latents, [H/16, W/16, C] and [H/64, W/64, D]. z stays as it is.
-      step: quantisation step of each channel of y, float32 [C].
+      step: quantisation step of each channel of y by the quality alone, float32 [C].
       quality: in [1, 8].
       effort: 1 to 9.
 

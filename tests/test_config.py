@@ -142,6 +142,7 @@ def test_config_dict_and_dict_give_the_same() -> None:
         (-1, "crop", 100, "stage 'joint' has crop 100; it must be a multiple of 64"),
         (-1, "crop", 0, "stage 'joint' has crop 0; it must be a multiple of 64"),
         (-1, "vgg_images", 99, "stage 'joint' has vgg_images 99; it must be from 0 to"),
+        (-1, "vgg_side", 64, "stage 'joint' has vgg_side 64, but vgg_images 0"),
         (-1, "vgg_side", 40, "stage 'joint' has vgg_side 40; it must be a multiple of 16 from 0"),
         (-1, "vgg_side", 144, "vgg_side 144; it must be a multiple of 16 from 0 to its crop, 128"),
     ],

@@ -71,7 +71,7 @@ def test_channels_fit_and_every_layer_is_called_once() -> None:
         seen = Seen(y_hat[..., : group.start] if g else None, y_hat[..., group.channels])
         found = entropy_parameters.parameters(wiring, g, PHASES[1], f, np.zeros(5), seen)
         assert found.shape == (2, 6, 8, 2 * group.size)
-        assert entropy_parameters.step_changes(wiring, g, PHASES[1], f).shape == (2, 6, 8, 1)
+        assert entropy_parameters.step_changes(wiring, g, f).shape == (2, 12, 16, 1)
     assert sorted(wiring.called) == sorted(wiring.shapes)
 
 
@@ -162,9 +162,9 @@ def test_changes_of_steps_follow_the_float_twin(layers, g: int) -> None:
     model, z_hat = tiny_model.codec().model, random_z_hat(8)
     floats = bound_floats(model)
     f = entropy_parameters.features(floats, jnp.float32(z_hat))
-    found = entropy_parameters.step_changes(floats, g, PHASES[1], f)
+    found = entropy_parameters.step_changes(floats, g, f)
     integers = entropy_parameters.features(layers, z_hat)
-    integers = entropy_parameters.step_changes(layers, g, PHASES[1], integers) / PARAMETER
+    integers = entropy_parameters.step_changes(layers, g, integers) / PARAMETER
     assert found.shape == integers.shape == (1, *integers.shape[1:3], 1)
     assert np.abs(integers - found).max() < 0.02 * np.std(found)
 

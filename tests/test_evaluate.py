@@ -307,12 +307,24 @@ def test_the_launcher_reads_a_config(folder, monkeypatch, capsys):
     assert len(read(folder / "out" / "rows.csv")) == 5
 
 
+def test_a_fault_in_a_configurations_file_shows_where_it_is(tmp_path):
+    file = tmp_path / "faulty.py"
+    file.write_text(
+        "from ml_collections import ConfigDict\n"
+        "def get_config():\n"
+        "    return ConfigDict({}).lock().out\n"
+    )
+    done = run_launch("evaluate.py", f"--config={file}", f"--config.out={tmp_path / 'out'}")
+    assert done.returncode == 1
+    assert "line 3, in get_config" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("wrong", "code", "line"),
     [
         ("metrics=('psnrr',)", 2, "evaluate: metric is 'psnrr'; it must be one of: all, psnr"),
         ("baselines=", 2, "evaluate: config.baselines is ('',), with an empty name; none at all"),
-        ("worker=3", 2, " --config.worker=3: '\\'worker\\'\\nDid you mean \"workers\" instead"),
+        ("worker=3", 2, " --config.worker=3: 'worker' Did you mean \"workers\""),
         ("qualities[9]=3", 2, " --config.qualities[9]=3: tuple index out of range"),
         ("images=('absent.png',)", 1, "evaluate: absent.png: no such file or folder."),
     ],

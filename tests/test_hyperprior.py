@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_model
 
+from diffcomp.coding.grouped_coder import GroupedCoder
 from diffcomp.coding.quality import normalized_quality, quality_to_code
 from diffcomp.networks.latents import Latents, Rate
 from diffcomp.networks.model import CompressionModel
@@ -42,6 +43,52 @@ def coded(request, params, x) -> tuple[float, Latents, Rate]:
     return request.param, latents, run(params, latents, quality, method="rate")
 
 
+def coders_steps(
+    coder: GroupedCoder, y: np.ndarray, z: np.ndarray, code: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """y_hat of a file, and the step of each of its elements."""
+    spy, runs = tiny_model.spied(coder)
+    spy.encode(y, z, code)
+    return runs[0].y_hat, tiny_model.steps_of_each(coder, runs[0].passes, y.shape)
+
+
+def float_steps(model: CompressionModel, latents: Latents, quality: jax.Array) -> jax.Array:
+    """Those that the networks use in training, [1, h, w, C]."""
+    hyperprior = model.hyperprior
+    around = hyperprior.step(quality)[:, None, None]
+    return hyperprior.parameters(jnp.round(latents.z), latents.y, around, quality)[1]
+
+
+def test_steps_are_the_coders_but_for_near_ties(coded, params) -> None:
+    """Where rounding to a sixteenth of an octave falls the other way."""
+    quality, latents, _ = coded
+    y, z = (np.asarray(latent[0]) for latent in latents)
+    coder = tiny_model.codec().model.coder
+    _, steps = coders_steps(coder, y, z, quality_to_code(quality))
+    found = run(params, latents, jnp.array([quality]), method=float_steps)[0]
+    octaves = np.abs(np.log2(found / steps))
+    assert np.mean(octaves < 1e-3) > 0.95
+    assert octaves.max() < 1.01 / 16
+    assert np.std(np.log2(steps)[..., 0]) > 0.01
+
+
+def test_steps_come_back_from_beyond_their_bounds(coded, params) -> None:
+    """There the gradient is that of within if descent leads back, and else nothing."""
+    quality, latents, _ = coded
+    path = "hyperprior/parameters/convs_step_1/bias"
+
+    def steps(bias: jax.Array) -> jax.Array:
+        changed = dict(params) | {path: bias}
+        found = run(changed, latents, jnp.array([quality]), method=float_steps)
+        return jnp.sum(jnp.log2(found))
+
+    far = jnp.full(1, 30.0)
+    assert steps(far) == pytest.approx(float(steps(far + 1)), rel=1e-6)
+    down, up = jax.grad(steps), jax.grad(lambda bias: -steps(bias))
+    assert down(far)[0] > 0 and up(far)[0] == 0
+    assert down(-far)[0] == 0 and up(-far)[0] < 0
+
+
 def test_shapes(coded) -> None:
     _, latents, rate = coded
     assert latents.y.shape == rate.y_hat.shape == (1, 4, 8, 16)
@@ -69,9 +116,8 @@ def test_y_hat_is_the_coders_except_at_near_ties(coded) -> None:
     quality, latents, rate = coded
     coder, code = tiny_model.codec().model.coder, quality_to_code(quality)
     y, z = (np.asarray(latent[0]) for latent in latents)
-    exact = coder.decode(coder.encode(y, z, code), y.shape[:2], code)
+    exact, step = coders_steps(coder, y, z, code)
     difference = np.abs(exact - rate.y_hat[0])
-    step = coder.step[code] * 2.0**-24
     same = difference < 0.02 * step + 0.01
     assert np.mean(same) > 0.9
     assert np.all(difference < 1.02 * step + 0.3)  # more than a step where one before differs

@@ -2,13 +2,12 @@
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import tiny_model
 from scipy.special import ndtr
-from tiny_model import SeenPass
+from tiny_model import in_order, steps_of_each
 
 from diffcomp.coding import grouped_coder
 from diffcomp.coding.bitstream import BitstreamError
@@ -49,15 +48,6 @@ def walk(coder: LatentCoder, y: np.ndarray, z: np.ndarray, code: int) -> tuple:
     return encoder.y_hat, *encoder.passes
 
 
-def step_of_each(coder: LatentCoder, passes: Sequence[SeenPass], shape: tuple) -> np.ndarray:
-    """Steps [h, w, C] in units of y."""
-    steps = np.zeros(shape)
-    places = in_order(coder, np.arange(steps.size).reshape(shape))
-    for p, place in zip(passes, places, strict=True):
-        steps.flat[place] = p.step * 2.0**-STEP_BITS
-    return steps
-
-
 def largest_error(steps: np.ndarray, y_hat: np.ndarray) -> np.ndarray:
     """Half a step, up to float32's rounding."""
     return 0.5 * steps + 2.0**-22 * np.abs(y_hat)
@@ -83,7 +73,7 @@ def test_decoder_gets_the_encoders_y_hat(coder, shape: tuple, code: int) -> None
     y_hat, *passes = walk(coder, y, z, code)
     assert (y_hat.shape, y_hat.dtype) == (y.shape, np.float32)
     assert sum(p.symbols.size for p in passes) == y.size
-    steps = step_of_each(coder, passes, y.shape)
+    steps = steps_of_each(coder, passes, y.shape)
     assert np.all(np.abs(y_hat - y) <= largest_error(steps, y_hat))
 
 
@@ -102,15 +92,6 @@ def test_streams_do_not_depend_on_how_many_rows_are_computed_at_once(
     np.testing.assert_array_equal(coder.decode(whole, shape, 80), y_hat)
 
 
-def in_order(coder: GroupedCoder, y: np.ndarray) -> list[np.ndarray]:
-    """y, or an array like it, as its passes code it."""
-    return [
-        np.concatenate([phase.of(y[None])[..., group.channels].ravel() for phase in phases])
-        for group in coder.groups
-        for phases in group.passes
-    ]
-
-
 def test_symbols_are_the_nearest(coder) -> None:
     y, z = random_latents(coder, (8, 8))
     _, *passes = walk(coder, y, z, 90)
@@ -127,7 +108,7 @@ def test_outliers_survive_up_to_the_largest_symbol(coder, size: float) -> None:
         latents[rng.random(latents.shape) < 0.1] = size
         latents[rng.random(latents.shape) < 0.1] = -size
     y_hat, *passes = walk(coder, y, z, 128)
-    steps = step_of_each(coder, passes, y.shape)
+    steps = steps_of_each(coder, passes, y.shape)
     clipped = np.abs(y) > 0.9 * steps * LARGEST_SYMBOL
     assert np.all(np.abs(y_hat - y) <= largest_error(steps, y_hat), where=~clipped)
     assert clipped.any() == (size > 1e6)
@@ -190,13 +171,13 @@ def test_steps_follow_z_and_differ_from_position_to_position(coder) -> None:
     """Within 16 positions of y under one of z too, since the features are of each."""
     y, z = random_latents(coder, (8, 8))
     _, *passes = walk(coder, y, z, 40)
-    changes = step_of_each(coder, passes, y.shape) / (coder.step[40] * 2.0**-STEP_BITS)
+    changes = steps_of_each(coder, passes, y.shape) / (coder.step[40] * 2.0**-STEP_BITS)
     for group in coder.groups:  # one change for all channels of a group
         np.testing.assert_allclose(np.ptp(changes[..., group.channels], axis=-1), 0, atol=1e-5)
         assert np.std(changes[:4, :4, group.start]) > 0.01
     assert np.any(changes[..., 0] != changes[..., -1])
     _, *after = walk(coder, y, z + 3, 40)
-    assert np.any(step_of_each(coder, after, y.shape) != step_of_each(coder, passes, y.shape))
+    assert np.any(steps_of_each(coder, after, y.shape) != steps_of_each(coder, passes, y.shape))
 
 
 @pytest.mark.parametrize("change", [0, -0.75])
@@ -366,10 +347,14 @@ def test_arrays_that_do_not_fit(coder) -> None:
         dataclasses.replace(coder, scale_thresholds=coder.scale_thresholds[1:])
     with pytest.raises(ValueError, match=r"by_pass \(7, 12\); they must be .* and \(8, 12\)"):
         dataclasses.replace(coder, by_pass=coder.by_pass[1:])
-    with pytest.raises(ValueError, match=r"step_factors is \(64,\); it must be \(65,\), all pos"):
+    with pytest.raises(ValueError, match=r"step_factors is \(64,\); it must be \(65,\)"):
         dataclasses.replace(coder, step_factors=coder.step_factors[1:])
-    with pytest.raises(ValueError, match="all positive"):
+    with pytest.raises(
+        ValueError, match="step_factors has values from 0 to 0; they must be from 1"
+    ):
         dataclasses.replace(coder, step_factors=0 * coder.step_factors)
+    with pytest.raises(ValueError, match="step has values .* must be from 1 to 274877906944"):
+        dataclasses.replace(coder, step=coder.step << 38)
     arrays = coder.to_arrays()
     del arrays["step"]
     with pytest.raises(KeyError, match="step"):

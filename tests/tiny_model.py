@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import skimage.data
 
 from diffcomp.codec import Codec, load
 from diffcomp.coding.grouped_coder import GroupedCoder
-from diffcomp.coding.latent_coder import Part, Transfer, to_units
+from diffcomp.coding.latent_coder import STEP_BITS, Part, Transfer, to_units
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "tiny_model"
@@ -62,8 +63,7 @@ class _Recorder:
 
     def part(self, coded: Part) -> np.ndarray:
         symbols = self._transfer.part(coded)
-        step = np.broadcast_to(coded.step, coded.mean.shape)
-        self._parts.append(SeenPass(coded.mean, step, coded.indexes, symbols.copy()))
+        self._parts.append(SeenPass(coded.mean, coded.steps, coded.indexes, symbols.copy()))
         return symbols
 
     def end_pass(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -92,6 +92,24 @@ def spied(coder: GroupedCoder) -> tuple[GroupedCoder, list[Run]]:
 
     fields = (field.name for field in dataclasses.fields(GroupedCoder))
     return Spied(**{name: getattr(coder, name) for name in fields}), runs
+
+
+def steps_of_each(coder: GroupedCoder, passes: Sequence[SeenPass], shape: tuple) -> np.ndarray:
+    """Steps of y, float64 [h, w, C], in units of y."""
+    steps = np.zeros(shape)
+    places = in_order(coder, np.arange(steps.size).reshape(shape))
+    for p, place in zip(passes, places, strict=True):
+        steps.flat[place] = p.step * 2.0**-STEP_BITS
+    return steps
+
+
+def in_order(coder: GroupedCoder, y: np.ndarray) -> list[np.ndarray]:
+    """y, or an array like it, as its passes code it."""
+    return [
+        np.concatenate([phase.of(y[None])[..., group.channels].ravel() for phase in phases])
+        for group in coder.groups
+        for phases in group.passes
+    ]
 
 
 def decode(model: Codec, data: bytes) -> Run:

@@ -7,7 +7,7 @@ Where to read, from the file down:
     symbols and table indexes of y and z       latent_coder.py
     the passes over y, by family               grouped_coder.py, single_pass_coder.py
     which channels and positions a pass codes  channel_groups.py
-    means and scales, in integers              entropy_parameters.py over fixed_point.py
+    means, steps and scales, in integers       entropy_parameters.py over fixed_point.py
     range coder over integer tables            range_coder.py, cdf_tables.py
     how short a stream can be                  stream_length.py
     positions and sizes                        grid.py, space_to_depth.py

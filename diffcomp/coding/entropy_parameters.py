@@ -21,9 +21,10 @@ from diffcomp.coding.space_to_depth import depth_to_space
 SLOPE = 2.0**-3  # of the leaky ReLU below zero: dyadic, so exact in integers
 Y_LIMIT = 31.0  # the network reads y_hat clipped to +- this many spreads
 OWN_SIDE = {2: 3, 4: 5}  # number of passes -> kernel side of what looks at the earlier ones
-# Steps change by 2 to the power of multiples of 1 / STEPS_PER_OCTAVE, up to MAX_OCTAVES both ways.
-STEPS_PER_OCTAVE = 16
+# Steps change by 2 to the power of multiples of 2**-CHANGE_BITS, up to MAX_OCTAVES both ways.
+CHANGE_BITS = 4
 MAX_OCTAVES = 2
+LARGEST_CHANGE = MAX_OCTAVES << CHANGE_BITS
 REACH = 2  # positions that the largest of them sees in each direction
 
 Tensor = Any  # a JAX array of floats, or a NumPy array of integers
@@ -76,12 +77,12 @@ def features(layers: Layers, z_hat: Tensor) -> Tensor:
     return layers.activate(layers.linear("features", h))
 
 
-def step_changes(layers: Layers, g: int, phase: Phase, f: Tensor) -> Tensor:
-    """log2 of what the steps of group g are multiplied by at one phase, [B, ..., 1], not bounded.
+def step_changes(layers: Layers, g: int, f: Tensor) -> Tensor:
+    """log2 of what the steps of group g are multiplied by: [B, ..., width] -> [B, ..., 1].
 
-    f as for `parameters`.
+    f: `features`, of all positions or of some. What comes out is not bounded yet.
     """
-    return layers.linear(f"step_{g}", phase.of(f))
+    return layers.linear(f"step_{g}", f)
 
 
 def parameters(layers: Layers, g: int, phase: Phase, f: Tensor, told: Tensor, seen: Seen) -> Tensor:

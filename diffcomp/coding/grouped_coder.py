@@ -10,7 +10,12 @@ import numpy as np
 
 from diffcomp.coding import entropy_parameters
 from diffcomp.coding.channel_groups import ChannelGroup, Phase, channel_groups
-from diffcomp.coding.entropy_parameters import MAX_OCTAVES, REACH, STEPS_PER_OCTAVE, Seen
+from diffcomp.coding.entropy_parameters import (
+    CHANGE_BITS,
+    LARGEST_CHANGE,
+    REACH,
+    Seen,
+)
 from diffcomp.coding.fixed_point import (
     LARGEST_ACTIVATION,
     PARAMETER_BITS,
@@ -40,18 +45,20 @@ LAYER_BITS = {
     "refine": (ACTIVATION_BITS, PARAMETER_BITS),
     "step": (ACTIVATION_BITS, PARAMETER_BITS),
 }
-# From what "step" gives to multiples of 1 / STEPS_PER_OCTAVE.
-CHANGE_SHIFT = PARAMETER_BITS - (STEPS_PER_OCTAVE - 1).bit_length()
-FACTOR_BITS = 16  # fraction bits of `step_factors`
+# From what "step" gives to multiples of 2**-CHANGE_BITS.
+CHANGE_SHIFT = PARAMETER_BITS - CHANGE_BITS
+# What a model's folder may hold, so that no product of the two and a symbol leaves 64 bits.
+LARGEST_FACTOR = 2**20
+LARGEST_STEP = 2**38
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GroupedCoder(LatentCoder):
     """Means and log2 of scales, pass by pass of each group of channels; steps by quality and z."""
 
-    step: np.ndarray  # int64 [CODES, C], quantisation step by quality code
+    step: np.ndarray  # int64 [CODES, C], quantisation step by quality code, where z changes nothing
     log2_step: np.ndarray  # int64 [CODES, C]
-    step_factors: np.ndarray  # int32 [2 * MAX_OCTAVES * STEPS_PER_OCTAVE + 1], of the steps
+    step_factors: np.ndarray  # int32 [2 * LARGEST_CHANGE + 1], what z's changes multiply it by
     group_starts: np.ndarray  # int32 [G], first channel of each group
     group_passes: np.ndarray  # int32 [G], passes of each
     by_quality: np.ndarray  # int16 [CODES, G, width], what the networks are told of the quality
@@ -66,11 +73,17 @@ class GroupedCoder(LatentCoder):
                 f"step is {self.step.shape} and log2_step {self.log2_step.shape};"
                 f" both must have {CODES} rows and as many columns as y has channels."
             )
-        factors = 2 * MAX_OCTAVES * STEPS_PER_OCTAVE + 1
-        if self.step_factors.shape != (factors,) or self.step_factors.min() < 1:
-            raise ValueError(
-                f"step_factors is {self.step_factors.shape}; it must be ({factors},), all positive."
-            )
+        factors = 2 * LARGEST_CHANGE + 1
+        if self.step_factors.shape != (factors,):
+            raise ValueError(f"step_factors is {self.step_factors.shape}; it must be ({factors},).")
+        largest = {"step": LARGEST_STEP, "step_factors": LARGEST_FACTOR}
+        for name, limit in largest.items():
+            values = getattr(self, name)
+            if values.min() < 1 or values.max() > limit:
+                raise ValueError(
+                    f"{name} has values from {values.min()} to {values.max()};"
+                    f" they must be from 1 to {limit}."
+                )
         width = len(self.layers.convs["features"].bias)
         told = (CODES, len(self.groups), width), (int(self.group_passes.sum()), width)
         if (self.by_quality.shape, self.by_pass.shape) != told:
@@ -151,7 +164,7 @@ class GroupedCoder(LatentCoder):
             seen = self._seen(g, known, y_hat[None, first:stop])
             window = f[None, first:stop].astype(np.float64)
             parameters = entropy_parameters.parameters(self.layers, g, phase, window, told, seen)
-            changes = entropy_parameters.step_changes(self.layers, g, phase, window)
+            changes = entropy_parameters.step_changes(self.layers, g, phase.of(window))
             above = (rows.start - first) // 2
             kept = slice(above, above + len(range(at.start, at.stop, 2)))
             where = at, slice(phase.column, None, 2), self.groups[g].channels
@@ -174,13 +187,14 @@ class GroupedCoder(LatentCoder):
         changes: np.ndarray,
         code: int,
     ) -> Part:
-        limit = MAX_OCTAVES * STEPS_PER_OCTAVE
-        changes = np.clip(round_shift(changes, CHANGE_SHIFT), -limit, limit).astype(np.int64)
-        step = self.step[code, at[-1]] * self.step_factors[changes + limit] >> FACTOR_BITS
+        changes = round_shift(changes, CHANGE_SHIFT)
+        changes = np.clip(changes, -LARGEST_CHANGE, LARGEST_CHANGE).astype(np.int64)
+        factors = self.step_factors[changes[..., 0] + LARGEST_CHANGE]
         mean, log2_scale = np.split(parameters.astype(np.int64), 2, axis=-1)
         log2_scale = log2_scale - self.log2_step[code, at[-1]] - (changes << CHANGE_SHIFT)
         indexes = np.searchsorted(self.scale_thresholds, log2_scale).astype(np.int32)
-        return Part(at, mean << (STEP_BITS - PARAMETER_BITS), np.maximum(step, 1), indexes)
+        mean <<= STEP_BITS - PARAMETER_BITS
+        return Part(at, mean, self.step[code, at[-1]], factors, indexes)
 
 
 def row_parts(shape: tuple[int, ...], of_part: int) -> Iterator[slice]:

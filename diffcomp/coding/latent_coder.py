@@ -1,13 +1,14 @@
 """Latents to streams of bits and back, without a float that could differ between machines.
 
-Encoder and decoder run the same loop, `LatentCoder._code`: pass by pass it takes mean and table
-index of some positions of y, computed in integers, hands them to an object that writes symbols
-(encoder) or reads them (decoder), and fills in y_hat there, which the next pass may look at. Which
-passes there are is up to the family of networks: some for each group of channels (`grouped_coder`)
-or one (`single_pass_coder`). A pass comes in parts of a few rows, so that memory does not grow with
-what is computed of each position. Three fixed-point units are used:
+Encoder and decoder run the same loop, `LatentCoder._code`: pass by pass it takes mean, step and
+table index of some positions of y, computed in integers, hands them to an object that writes
+symbols (encoder) or reads them (decoder), and fills in y_hat there, which the next pass may look
+at. Which passes there are is up to the family of networks: some for each group of channels
+(`grouped_coder`) or one (`single_pass_coder`). A pass comes in parts of a few rows, so that memory
+does not grow with what is computed of each position. Four fixed-point units are used:
 
     y, mean, step   1 / 2**STEP_BITS of a unit of y
+    factors         1 / 2**FACTOR_BITS, of a step
     scales          1 / 2**PARAMETER_BITS, of an octave in the base model
     activations     1 / 2**ACTIVATION_BITS, which each coder sets for itself
 """
@@ -29,6 +30,7 @@ from diffcomp.coding.range_coder import RangeDecoder, RangeEncoder
 from diffcomp.coding.stream_length import check_stream_length, least_bits_per_position
 
 STEP_BITS = 24
+FACTOR_BITS = 16
 LARGEST_SYMBOL = 2**20  # symbols are clipped to +- this: far outside what any image gives
 
 
@@ -37,8 +39,14 @@ class Part(NamedTuple):
 
     at: tuple[slice, slice, slice]  # which rows, columns and channels
     mean: np.ndarray  # int64 [h', w', C'], in units of 2**-STEP_BITS
-    step: np.ndarray  # int64, likewise, or of a shape that is broadcast to it
+    step: np.ndarray  # int64 [C'], likewise
+    factors: np.ndarray  # int32 [h', w'], what it is multiplied by, in units of 2**-FACTOR_BITS
     indexes: np.ndarray  # int32 [h', w', C'], table of each symbol
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Of each element, int64 [h', w', C']."""
+        return _product(self.step, self.factors[..., None])
 
 
 class Transfer(Protocol):
@@ -58,7 +66,7 @@ class _Writer:
 
     def part(self, coded: Part) -> np.ndarray:
         y_fixed = np.float64(self._y[coded.at]) * 2.0**STEP_BITS
-        symbols = to_symbols((y_fixed - coded.mean) / coded.step)
+        symbols = to_symbols((y_fixed - coded.mean) / coded.steps)
         self.encoder.encode_part(symbols, coded.indexes)
         return symbols
 
@@ -108,7 +116,7 @@ class LatentCoder(abc.ABC):
 
     @abc.abstractmethod
     def steps(self, quality_code: int) -> np.ndarray:
-        """Quantisation step of each channel of y, int64 [C]; a part's may be around it."""
+        """Quantisation step of each channel of y before a part's factors, int64 [C]."""
 
     @abc.abstractmethod
     def passes(
@@ -172,12 +180,12 @@ class LatentCoder(abc.ABC):
             coded = []
             for part in parts:
                 symbols = transfer.part(part)
-                y_hat[part.at] = part.mean + part.step * symbols
+                y_hat[part.at] = part.mean + part.steps * symbols
                 crc = zlib.crc32(_little_endian(part.indexes), crc)
-                coded.append((y_hat[part.at], symbols, part.step))
+                coded.append((y_hat[part.at], symbols, part.step, part.factors))
             for changed, (where, values) in zip(coded, transfer.end_pass(), strict=False):
                 _correct(*changed, where, values)
-            for _, symbols, _ in coded:
+            for _, symbols, *_ in coded:
                 crc = zlib.crc32(_little_endian(symbols), crc)
         return y_hat, crc
 
@@ -234,12 +242,22 @@ def to_units(y_hat: np.ndarray) -> np.ndarray:
     return values
 
 
+def _product(step: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Steps times factors, at least 1, in units of 2**-STEP_BITS."""
+    return np.maximum(step * factors >> FACTOR_BITS, 1)
+
+
 def _correct(
-    y_hat: np.ndarray, symbols: np.ndarray, step: np.ndarray, where: np.ndarray, values: np.ndarray
+    y_hat: np.ndarray,
+    symbols: np.ndarray,
+    step: np.ndarray,
+    factors: np.ndarray,
+    where: np.ndarray,
+    values: np.ndarray,
 ) -> None:
     """Puts values into a part's flattened symbols, and what they change into its view of y_hat."""
     at = np.unravel_index(where, symbols.shape)
-    y_hat[at] += np.broadcast_to(step, symbols.shape)[at] * (values - symbols[at])
+    y_hat[at] += _product(step[at[-1]], factors[at[:-1]]) * (values - symbols[at])
     symbols[at] = values
 
 

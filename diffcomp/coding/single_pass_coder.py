@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from diffcomp.coding.fixed_point import LARGEST_ACTIVATION, PARAMETER_BITS
-from diffcomp.coding.latent_coder import STEP_BITS, LatentCoder, Part, to_symbols
+from diffcomp.coding.latent_coder import FACTOR_BITS, STEP_BITS, LatentCoder, Part, to_symbols
 from diffcomp.coding.space_to_depth import depth_to_space
 
 ACTIVATION_BITS = 14  # fraction bits of z_hat and of the activations, in [-512, 512)
@@ -61,5 +61,6 @@ class SinglePassCoder(LatentCoder):
         mean, scale = (array[:height, :width] for array in self.parameters(z_symbols))
         indexes = np.searchsorted(self.scale_thresholds, scale).astype(np.int32)
         everywhere = slice(0, height), slice(0, width), slice(None)
-        step = self.steps(quality_code)
-        yield iter([Part(everywhere, mean << (STEP_BITS - PARAMETER_BITS), step, indexes)])
+        factors = np.full((height, width), 1 << FACTOR_BITS, np.int32)
+        mean <<= STEP_BITS - PARAMETER_BITS
+        yield iter([Part(everywhere, mean, self.steps(quality_code), factors, indexes)])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-WINDOW = 11  # pixels a side
+_WINDOW = 11  # pixels a side
 _DEVIATION = 1.5
 _MEANS = (0.01 * 255) ** 2
 _VARIANCES = (0.03 * 255) ** 2
@@ -21,8 +21,8 @@ _LEAST = 1e-3
 def structure_error(x: Array, x_hat: Array) -> Array:
     """1 - MS-SSIM: float32 [B, H, W, 3] twice, in [-1, 1] -> [B], 0 if they are alike.
 
-    Where a side is too short for all five scales, 161 pixels, the coarsest are left out and the
-    exponents of the others scaled to the same sum. H and W are multiples of 16, at least 16.
+    Where a side is below 176 pixels, too short for all five scales, the coarsest are left out and
+    the exponents of the others scaled to the same sum. H and W are multiples of 16, at least 16.
 
     Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality
     assessment", Asilomar Conference on Signals, Systems and Computers 2003, equation 7.
@@ -43,7 +43,7 @@ def structure_error(x: Array, x_hat: Array) -> Array:
 
 def _scales(side: int) -> int:
     """How many, each half the one before, have room for the window."""
-    return max(k + 1 for k in range(len(_EXPONENTS)) if side >> k >= WINDOW)
+    return max(k + 1 for k in range(len(_EXPONENTS)) if side >> k >= _WINDOW)
 
 
 def _compare(x: Array, x_hat: Array) -> tuple[Array, Array]:
@@ -68,10 +68,10 @@ def _blurred(x: Array) -> Array:
 
 def _band(side: int) -> np.ndarray:
     """[side - 10, side]: row i has the window's weights from column i on."""
-    weights = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / _DEVIATION) ** 2)
-    band = np.zeros((side - WINDOW + 1, side), np.float32)
+    weights = np.exp(-0.5 * ((np.arange(_WINDOW) - _WINDOW // 2) / _DEVIATION) ** 2)
+    band = np.zeros((side - _WINDOW + 1, side), np.float32)
     for i in range(len(band)):
-        band[i, i : i + WINDOW] = weights / weights.sum()
+        band[i, i : i + _WINDOW] = weights / weights.sum()
     return band
 
 

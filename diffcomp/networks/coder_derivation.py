@@ -3,15 +3,10 @@
 import numpy as np
 
 from diffcomp.coding import cdf_tables
-from diffcomp.coding.entropy_parameters import MAX_OCTAVES, STEPS_PER_OCTAVE, layer_shapes
+from diffcomp.coding.entropy_parameters import CHANGE_BITS, LARGEST_CHANGE, layer_shapes
 from diffcomp.coding.fixed_point import LARGEST, PARAMETER_BITS, FixedPointLayers
-from diffcomp.coding.grouped_coder import (
-    ACTIVATION_BITS,
-    FACTOR_BITS,
-    LAYER_BITS,
-    GroupedCoder,
-)
-from diffcomp.coding.latent_coder import STEP_BITS
+from diffcomp.coding.grouped_coder import ACTIVATION_BITS, LAYER_BITS, GroupedCoder
+from diffcomp.coding.latent_coder import FACTOR_BITS, STEP_BITS
 from diffcomp.coding.quality import CODES, code_to_quality, normalized_quality
 from diffcomp.networks.config import ModelConfig
 from diffcomp.networks.parts import BY_PASS, BY_QUALITY, CODED_LAYERS
@@ -54,8 +49,7 @@ def grouped_coder(config: ModelConfig, params: Params) -> GroupedCoder:
 
 def _step_factors() -> np.ndarray:
     """2 to the power of every change of a step."""
-    limit = MAX_OCTAVES * STEPS_PER_OCTAVE
-    octaves = np.arange(-limit, limit + 1) / STEPS_PER_OCTAVE
+    octaves = np.arange(-LARGEST_CHANGE, LARGEST_CHANGE + 1) * 2.0**-CHANGE_BITS
     return np.rint(np.exp2(octaves + FACTOR_BITS)).astype(np.int32)
 
 

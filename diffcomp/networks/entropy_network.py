@@ -6,11 +6,11 @@ from jax import Array
 
 from diffcomp.coding import entropy_parameters
 from diffcomp.coding.channel_groups import PHASES, ChannelGroup, Phase
-from diffcomp.coding.entropy_parameters import Seen
+from diffcomp.coding.entropy_parameters import CHANGE_BITS, MAX_OCTAVES, Seen
 from diffcomp.coding.space_to_depth import depth_to_space
 from diffcomp.networks.config import ModelConfig
 from diffcomp.networks.quality_knots import interpolate_knots
-from diffcomp.networks.quantization import quantize, ste_round
+from diffcomp.networks.quantization import lower_bound, quantize, ste_round
 
 
 class Convolution(nn.Module):
@@ -35,7 +35,7 @@ class Convolution(nn.Module):
 
 
 class FloatLayers(nn.Module):
-    """`entropy_parameters.Layers` in floats, and the parameters of y that they give."""
+    """`entropy_parameters.Layers` in floats, and what they give: parameters and steps of y."""
 
     config: ModelConfig
 
@@ -85,10 +85,10 @@ class FloatLayers(nn.Module):
 
     def _step_factor(self, g: int, f: Array) -> Array:
         """What the steps of group g are multiplied by, [B, H, W, 1]."""
-        log2 = {phase: entropy_parameters.step_changes(self, g, phase, f) for phase in PHASES}
-        limit = float(entropy_parameters.MAX_OCTAVES)
-        fine = ste_round(_interleave(log2) * entropy_parameters.STEPS_PER_OCTAVE)
-        return jnp.exp2(jnp.clip(fine / entropy_parameters.STEPS_PER_OCTAVE, -limit, limit))
+        unit, limit = 2.0**-CHANGE_BITS, float(MAX_OCTAVES)
+        octaves = ste_round(entropy_parameters.step_changes(self, g, f) / unit) * unit
+        # Bounded so that a gradient may lead back from beyond.
+        return jnp.exp2(-lower_bound(-lower_bound(octaves, -limit), -limit))
 
     def _of_group(
         self,

@@ -6,9 +6,10 @@
 z; mse is on the scale 0..255, averaged over pixels and channels; rho = rho_max * r, r the realism
 knob of the sample; s (`lpips_scale`) puts LPIPS on the scale of mse; w_t is the signal-to-noise
 ratio of x_t, cut off to `snr_weights`. A stage may add rho `dists_scale` dists(x_0) and rho
-`lpips_vgg_scale` lpips_vgg(x_0) to its LPIPS for some images of each batch: VGG16 is too slow for
-all of them. Always added are rho `grid_scale` grid_error(x_0), rho `structure_scale`
-structure_error(x_0), and, whatever the realism, box_error of base and x_0 with `box_scales`.
+`lpips_vgg_scale` lpips_vgg(x_0) to its LPIPS for some images of each batch, or for squares in their
+middle: VGG16 is too slow for all. Added, each by its scale, are rho `grid_scale` grid_error(x_0),
+rho `structure_scale` structure_error(x_0), and, whatever the realism, box_error of base and x_0
+with `box_scales`.
 """
 
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from diffcomp.distances.lpips import lpips
 from diffcomp.distances.structure_error import structure_error
 from diffcomp.networks.latents import Latents, Rate
 from diffcomp.networks.model import CompressionModel
+from diffcomp.networks.parts import STEPS
 from diffcomp.networks.transforms import ContextMaps
 from diffcomp.objectives.config import LossConfig
 from diffcomp.objectives.objective import Loss, Metrics, Objective, batch_means
@@ -81,8 +83,12 @@ def linear_objective(objective: Objective, params: Params, x: Array, c: Conditio
 
 
 def rate_objective(objective: Objective, params: Params, x: Array, c: Conditions) -> Loss:
-    """Rate of the encoder's y, which stays as it is: fits hyperprior and prior."""
-    model = objective.bind(params)
+    """Rate of the encoder's y, which stays as it is: fits the entropy model, given z.
+
+    What the steps of y hang on is held: bits alone would make them as coarse as they can be.
+    """
+    held = {path: jax.lax.stop_gradient(params[path]) for path in params if path.startswith(STEPS)}
+    model = objective.bind({**params, **held})
     y = jax.lax.stop_gradient(model.analyze(x, c.quality))
     terms = rate_terms(model.noisy_rate(model.latents(y), c.quality, c.key), x)
     return _balanced(objective.loss, c, terms["bpp"], terms)
@@ -156,7 +162,7 @@ def rate_terms(rate: Rate, x: Array) -> Metrics:
     return {"bpp": bpp_y + bpp_z, "bpp_y": bpp_y, "bpp_z": bpp_z}
 
 
-def middle(x: Array, side: int) -> Array:
+def central_square(x: Array, side: int) -> Array:
     """The square in the middle of each image: [B, H, W, 3] -> [B, side, side, 3]."""
     top, left = ((length - side) // 2 for length in x.shape[1:3])
     return x[:, top : top + side, left : left + side]
@@ -197,30 +203,28 @@ def _decoder_terms(
     rho = loss.rho_max * c.realism
     grid = grid_error(x, x0)
     natural = loss.lpips_scale * perception + loss.grid_scale * grid
-    if loss.structure_scale:
-        structure = structure_error(x, x0)
-        natural += loss.structure_scale * structure
-    score = (1 - rho) * weight * mse_x0 + rho * natural
     terms = {"mse": mse_base, "mse_x0": mse_x0, "lpips_x0": perception, "grid_x0": grid}
     if loss.structure_scale:
-        terms["structure_x0"] = structure
+        terms["structure_x0"] = structure_error(x, x0)
+        natural += loss.structure_scale * terms["structure_x0"]
+    score = (1 - rho) * weight * mse_x0 + rho * natural
     box_base, box = (box_error(x, x_hat, loss.box_scales) for x_hat in (context.base, x0))
     terms |= {"box_base": box_base, "box_x0": box}
     if objective.vgg_images:
         top = jnp.argsort(-c.realism)[: objective.vgg_images]
-        by_vgg, vgg_terms = _vgg_terms(objective, x[top], x0[top])
+        by_vgg, found = vgg_terms(objective, x[top], x0[top])
         score = score.at[top].add(rho[top] * by_vgg)
-        terms |= vgg_terms
+        terms |= found
     mse_base, score = mse_base + box_base, score + box
     distortion = loss.base_weight * mse_base + (1 - loss.base_weight) * score
     return distortion, terms | noise_level_terms(mse_x0, c.t)
 
 
-def _vgg_terms(objective: Objective, x: Array, x0: Array) -> tuple[Array, Metrics]:
+def vgg_terms(objective: Objective, x: Array, x0: Array) -> tuple[Array, Metrics]:
     """What VGG16 finds wrong with the x_0 estimates, weighted [B], and its parts."""
     loss = objective.loss
     if objective.vgg_side:
-        x, x0 = (middle(image, objective.vgg_side) for image in (x, x0))
+        x, x0 = (central_square(image, objective.vgg_side) for image in (x, x0))
     terms = {"dists_x0": dists(objective.dists_weights, x, x0)}
     total = loss.dists_scale * terms["dists_x0"]
     if loss.lpips_vgg_scale:

@@ -24,7 +24,7 @@ from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
 from diffcomp.distances.structure_error import structure_error
 from diffcomp.networks.latents import Rate
 from diffcomp.networks.precision import layers_follow_params
-from diffcomp.objectives.base import middle, mse_255
+from diffcomp.objectives.base import central_square, mse_255
 from diffcomp.objectives.objective import Objective
 from diffcomp.params import Params, under
 from diffcomp.profiling.stopwatch import with_backward
@@ -266,7 +266,7 @@ def _by_vgg(
 ) -> Array:
     del model
     side = stage.vgg_side or stage.crop
-    seen = (middle(images[: stage.vgg_images], side) for images in (x, x0))
+    seen = (central_square(images[: stage.vgg_images], side) for images in (x, x0))
     return distance(weights, *seen)
 
 

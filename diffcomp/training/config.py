@@ -152,3 +152,8 @@ class Config:
                 f"stage {stage.name!r} has vgg_side {stage.vgg_side}; it must be a multiple of"
                 f" {Y_STRIDE} from 0 to its crop, {stage.crop}."
             )
+        if stage.vgg_side and not stage.vgg_images:
+            raise ValueError(
+                f"stage {stage.name!r} has vgg_side {stage.vgg_side}, but vgg_images 0: VGG16 sees"
+                " none of its crops."
+            )
