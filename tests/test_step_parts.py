@@ -1,5 +1,6 @@
 """The parts of a training step: together they are the step's arithmetic, no more and no less."""
 
+import dataclasses
 import runpy
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def test_the_parts_multiply_as_often_as_the_step(objective):
 
 def test_the_joint_step_has_all_parts(config, params):
     assert [part.name for part in training_parts(config, config.stages[-1], params)] == ALL
+
+
+def test_losses_that_a_configuration_asks_for_are_parts():
+    config = smoke("base_structure.py")
+    (stage,) = config.stages
+    parts = training_parts(config, stage, param_shapes(config.model))
+    further = ["losses: MS-SSIM", "losses: DISTS", "losses: LPIPS by VGG16"]
+    assert [part.name for part in parts] == [*ALL[:-1], *further, ALL[-1]]
+    found = {part.name: count_macs(part.function, *part.args) for part in parts}
+    assert min(found[name] for name in further) > 0
+    # Of 64x64 pixels, of which VGG16 sees 48x48.
+    whole = dataclasses.replace(stage, vgg_side=0)
+    for part in training_parts(config, whole, param_shapes(config.model)):
+        share = (48 / 64) ** 2 if part.name in further[1:] else 1
+        expected = share * count_macs(part.function, *part.args)
+        assert found[part.name] == pytest.approx(expected, rel=0.05)
 
 
 def test_no_gradient_of_what_a_stage_leaves_alone(config, params):

@@ -23,6 +23,7 @@ from diffcomp.distances.lpips import lpips
 from diffcomp.distances.lpips_weights import LpipsWeights, load_lpips
 from diffcomp.distances.structure_error import structure_error
 from diffcomp.networks.latents import Rate
+from diffcomp.networks.parts import STEPS
 from diffcomp.networks.precision import layers_follow_params
 from diffcomp.objectives.base import central_square, mse_255
 from diffcomp.objectives.objective import Objective
@@ -75,7 +76,7 @@ def _base_parts(chain: "_Chain", config: Config, stage: StageConfig, x: _Flow, o
     analyze = _analyze_linear if linear else _analyze
     y = chain.add("encoder", chain.family.encoder, analyze, x, one, backward=fits_latents)
     if stage.objective == "rate":
-        chain.add("hyper", chain.family.hyper, _noisy_rate, y, one, _key())
+        chain.add("hyper", chain.family.hyper, _noisy_rate, y, one, _key(), held=STEPS)
         return
     if fits_latents:
         y_hat = chain.add("hyper", chain.family.hyper, _noisy_rate, y, one, _key()).pick("y_hat")
@@ -154,14 +155,20 @@ class _Chain:
         function: Callable,
         *inputs: _Flow,
         backward: bool = True,
+        held: tuple[str, ...] = (),
     ) -> _Flow:
         """function(model, *values) of the inputs, `model` being the network with its parameters.
 
-        Trained is what lies under the prefixes. What a part does not read it must not be given as
-        trained, or it would be timed filling gradients with zeros.
+        Trained is what lies under the prefixes, but for paths that begin as `held` says. What a
+        part does not read it must not be given as trained, or it would be timed filling gradients
+        with zeros.
         """
         trained = self._trainable if backward else {}
-        trained = {path: v for path, v in trained.items() if under(path, prefixes)}
+        trained = {
+            path: v
+            for path, v in trained.items()
+            if under(path, prefixes) and not (held and path.startswith(held))
+        }
         moving = {i: v.shape for i, v in enumerate(inputs) if backward and v.gradient}
         still = {i: v.shape for i, v in enumerate(inputs) if i not in moving}
 
