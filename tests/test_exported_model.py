@@ -113,7 +113,7 @@ def test_weights_are_all_used_and_coded_layers_are_not_kept_twice(model) -> None
     with np.load(tiny_model.MODEL / "weights.npz") as arrays:
         kept = set(arrays.files)
     coded = {path for path in model.params if path.startswith(CODED_LAYERS)}
-    assert len(coded) == 40
+    assert len(coded) == 46
     assert kept == model.params.keys() - coded
 
 

@@ -23,8 +23,9 @@ SCORE = ("score_network", "score_conditioning")
 CODED = ENTROPY_MODEL + GAIN
 # The layers of which only the integers are kept, each a sub-tree: "convs_NAME".
 CODED_LAYERS = "hyperprior/parameters/convs_"
-# How the paths begin of all that the steps of y hang on: what makes z, and layers that see z alone.
-STEPS = HYPER_ANALYSIS + tuple(CODED_LAYERS + name for name in ("up", "features", "step"))
+# How the paths begin of all that the steps of y hang on: what makes z, the gains, and the layers
+# that see z alone.
+STEPS = HYPER_ANALYSIS + GAIN + tuple(CODED_LAYERS + name for name in ("up", "features", "step"))
 # What its networks are told of the quality, at knots, and of the pass.
 BY_QUALITY, BY_PASS = "hyperprior/parameters/by_quality", "hyperprior/parameters/by_pass"
 # What stays float32 when the networks compute in bfloat16.
