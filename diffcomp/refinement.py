@@ -42,17 +42,17 @@ MARGIN = 1
 RATE = 1 / 1024
 MOMENTUM = 0.8
 
-# The trade that configs/base_further.py trained for, without VGG16, which is slow.
+# The trade that configs/base_structure.py trained for, without VGG16, which is slow.
 LOSS = LossConfig(
     lmbda_low=0.00014,
     lmbda_high=0.0165,
     lpips_net="alex",
-    lpips_scale=300.0,
+    lpips_scale=150.0,
     lpips_vgg_scale=0.0,
     dists_scale=0.0,
     grid_scale=10.0,
     box_scales=(2.0, 8.0),
-    structure_scale=0.0,
+    structure_scale=1500.0,
     rho_max=0.9,
     realism_range=(1.0, 1.0),
     start_share=1.0,
