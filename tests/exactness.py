@@ -37,7 +37,6 @@ class Setting(NamedTuple):
     cores: int = 0  # 0: all that there are
     blas: int = 0  # threads; 0: as many as cores
     x64: bool = False
-    jit: bool = True
     perturbed: bool = False
 
 
@@ -53,7 +52,6 @@ SETTINGS = (
     Setting("thunk runtime off", "--xla_cpu_use_thunk_runtime=false"),
     Setting("thunk runtime on", "--xla_cpu_use_thunk_runtime=true"),
     Setting("two devices", "--xla_force_host_platform_device_count=2"),
-    Setting("no jit", jit=False),
 )
 
 
@@ -91,7 +89,6 @@ def _decode(setting: Setting, base: bool) -> Found:
     if setting.cores:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setting.cores])
     jax.config.update("jax_enable_x64", setting.x64)
-    jax.config.update("jax_disable_jit", not setting.jit)
     jax.config.update("jax_enable_compilation_cache", False)
     with threadpool_limits(setting.blas or os.cpu_count(), user_api="blas"):
         codec = load(MODEL)
