@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 def get_config(variant: str = "") -> ConfigDict:
     """`variant` as in base.py."""
     areas = runpy.run_path(str(Path(__file__).with_name("base_areas.py")))
-    config = areas["get_config"]()
+    config = areas["get_config"](variant)
     config.unlock()
     # A faint pattern on a smooth ground counts as much as a strong one in the midst of detail.
     config.loss.structure_scale = 1500.0
@@ -25,6 +25,4 @@ def get_config(variant: str = "") -> ConfigDict:
     # Parts of two crops tell VGG16 more than the whole of one, in less time.
     stage.update(name="structure", steps=3_000, vgg_images=2, vgg_side=160)
     base = runpy.run_path(str(Path(__file__).with_name("base.py")))
-    if variant == "smoke":
-        config.train.init = ""
     return base["finished"](config, variant)

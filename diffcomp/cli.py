@@ -16,9 +16,8 @@ from typing import Any
 
 from diffcomp import __version__
 from diffcomp.commands import compress, decompress, import_cdc, info, serve
-from diffcomp.commands.terminal import FAILURES, print_error
+from diffcomp.commands.terminal import FAILURES, exit_code, print_error
 from diffcomp.evaluation import command as evaluate
-from diffcomp.usage import UsageError
 
 # How JAX's warnings of its cache begin.
 _CACHE_FAULTS = "Error (reading|writing) persistent compilation"
@@ -33,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.run(args)
     except FAILURES as error:
         print_error(error)
-        return 2 if isinstance(error, UsageError) else 1
+        return exit_code(error)
     except KeyboardInterrupt:
         print("diffcomp: interrupted", file=sys.stderr)
         return 130

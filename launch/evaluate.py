@@ -11,11 +11,12 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from diffcomp import config_command
-from diffcomp.commands.terminal import FAILURES, print_error
+from diffcomp.commands.terminal import FAILURES, exit_code, print_error
 from diffcomp.config import from_mapping
+from diffcomp.evaluation.command import says_what_is_kept
 from diffcomp.evaluation.evaluate import EvaluateConfig, evaluate
 from diffcomp.evaluation.printed_tables import print_summary
-from diffcomp.usage import UsageError, usage_errors
+from diffcomp.usage import usage_errors
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :variant.")
 _RESTART = flags.DEFINE_bool("restart", False, "Throw the rows in config.out away.")
@@ -27,13 +28,13 @@ def main(argv: list[str]) -> None:
     try:
         with usage_errors():
             config = from_mapping(EvaluateConfig, _CONFIG.value)
-        print_summary(evaluate(config, restart=_RESTART.value), config.out)
+        with says_what_is_kept(config.out):
+            found = evaluate(config, restart=_RESTART.value)
+        print_summary(found, config.out)
     except FAILURES as error:
         print_error(error, "evaluate")
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(exit_code(error))
     except KeyboardInterrupt:
-        out = _CONFIG.value.out
-        print(f"The rows in {out} are kept; the same command continues.", file=sys.stderr)
         sys.exit(130)
 
 

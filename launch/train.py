@@ -13,6 +13,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from diffcomp import config_command
+from diffcomp.commands.terminal import print_error
 from diffcomp.config import from_mapping
 from diffcomp.data.image_sources import SourceError
 from diffcomp.files.run_folder import RunFolderError
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> None:
         sharding.initialize_processes()
         train_loop.train(config, _WORKDIR.value)
     except (UsageError, SourceError) as error:
-        print(f"train: {error}", file=sys.stderr)
+        print_error(error, "train")
         sys.exit(2)
     except RunFolderError as error:
         sys.exit(f"The training stopped, and goes on with the same command: {error}")

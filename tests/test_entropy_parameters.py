@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_model
-from flax.traverse_util import unflatten_dict
 
 from diffcomp.coding import entropy_parameters
 from diffcomp.coding.channel_groups import PHASES, Phase, channel_groups
@@ -15,6 +14,7 @@ from diffcomp.coding.grouped_coder import ACTIVATION_BITS
 from diffcomp.export.exported_model import ExportedModel
 from diffcomp.networks.entropy_network import FloatLayers
 from diffcomp.networks.parts import CODED_LAYERS
+from diffcomp.params import variables_of
 
 ACTIVATION = 2.0**ACTIVATION_BITS
 PARAMETER = 2.0**PARAMETER_BITS
@@ -122,7 +122,7 @@ def float_twin(model: ExportedModel) -> dict[str, jax.Array]:
 
 
 def bound_floats(model: ExportedModel) -> FloatLayers:
-    return FloatLayers(model.config).bind({"params": unflatten_dict(float_twin(model), sep="/")})
+    return FloatLayers(model.config).bind(variables_of(float_twin(model)))
 
 
 @pytest.mark.parametrize("g", [0, 1, 2])

@@ -10,12 +10,7 @@ import numpy as np
 
 from diffcomp.coding import entropy_parameters
 from diffcomp.coding.channel_groups import ChannelGroup, Phase, channel_groups
-from diffcomp.coding.entropy_parameters import (
-    CHANGE_BITS,
-    LARGEST_CHANGE,
-    REACH,
-    Seen,
-)
+from diffcomp.coding.entropy_parameters import CHANGE_BITS, LARGEST_CHANGE, REACH, Seen
 from diffcomp.coding.fixed_point import (
     LARGEST_ACTIVATION,
     PARAMETER_BITS,

@@ -9,6 +9,7 @@ from pathlib import Path
 from diffcomp.coding.bitstream import BitstreamError
 from diffcomp.files.atomic_file import FileError
 from diffcomp.tiling import Progress
+from diffcomp.usage import UsageError
 
 # What a command may end with, as one line; anything else is a fault of the program.
 FAILURES = (FileError, BitstreamError, ValueError, OSError, ImportError, MemoryError)
@@ -28,6 +29,11 @@ def print_error(error: BaseException, program: str = "diffcomp") -> None:
     """One line of a failure, whatever a file or its name has put into it."""
     reason = "not enough memory for this image" if isinstance(error, MemoryError) else str(error)
     print(f"{program}: {one_line(reason)}", file=sys.stderr)
+
+
+def exit_code(error: BaseException) -> int:
+    """2 for a wrong command line, 1 for files and work that failed."""
+    return 2 if isinstance(error, UsageError) else 1
 
 
 def one_line(text: str) -> str:

@@ -20,11 +20,11 @@ def box_error(x: Array, x_hat: Array, scales: tuple[float, float]) -> Array:
     error = 127.5 * (x_hat - x)
     total = jnp.zeros(x.shape[0], x.dtype)
     for side, scale in zip(CELLS, scales, strict=True):
-        total += scale * jnp.mean(jnp.square(_means(error, side)), axis=(1, 2, 3))
+        total += scale * jnp.mean(jnp.square(cell_means(error, side)), axis=(1, 2, 3))
     return total
 
 
-def _means(x: Array, side: int) -> Array:
+def cell_means(x: Array, side: int) -> Array:
     """Of each cell: [B, H, W, C] -> [B, H/side, W/side, C]."""
     b, h, w, c = x.shape
     return x.reshape(b, h // side, side, w // side, side, c).mean(axis=(2, 4))

@@ -9,11 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-_WINDOW = 11  # pixels a side
-_DEVIATION = 1.5
-_MEANS = (0.01 * 255) ** 2
-_VARIANCES = (0.03 * 255) ** 2
-_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+from diffcomp.distances.box_error import cell_means
+from diffcomp.distances.gaussian_window import gaussian_window
+
+# Also of the metric: weights across the window of 11 pixels, what steadies the comparison of means
+# where both are dark, and that of variances where both are flat, and what the contrasts of each
+# scale weigh, the finest first; the last one's with its luminance.
+WINDOW = gaussian_window(11, deviation=1.5)
+MEANS = (0.01 * 255) ** 2
+VARIANCES = (0.03 * 255) ** 2
+EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # A term is at least this: a power's slope is infinite at 0.
 _LEAST = 1e-3
 
@@ -28,12 +33,12 @@ def structure_error(x: Array, x_hat: Array) -> Array:
     assessment", Asilomar Conference on Signals, Systems and Computers 2003, equation 7.
     """
     x, x_hat = 127.5 * (x + 1), 127.5 * (x_hat + 1)
-    exponents = np.array(_EXPONENTS[: _scales(min(x.shape[1:3]))])
-    exponents *= sum(_EXPONENTS) / exponents.sum()
+    exponents = np.array(EXPONENTS[: _scales(min(x.shape[1:3]))])
+    exponents *= sum(EXPONENTS) / exponents.sum()
     similarity = jnp.ones((x.shape[0], x.shape[3]), x.dtype)
     for scale, exponent in enumerate(exponents):
         if scale > 0:
-            x, x_hat = _halved(x), _halved(x_hat)
+            x, x_hat = cell_means(x, 2), cell_means(x_hat, 2)
         luminance, contrast = _compare(x, x_hat)
         last = scale == len(exponents) - 1
         term = jnp.mean(luminance * contrast if last else contrast, axis=(1, 2))
@@ -43,7 +48,7 @@ def structure_error(x: Array, x_hat: Array) -> Array:
 
 def _scales(side: int) -> int:
     """How many, each half the one before, have room for the window."""
-    return max(k + 1 for k in range(len(_EXPONENTS)) if side >> k >= _WINDOW)
+    return max(k + 1 for k in range(len(EXPONENTS)) if side >> k >= len(WINDOW))
 
 
 def _compare(x: Array, x_hat: Array) -> tuple[Array, Array]:
@@ -51,9 +56,9 @@ def _compare(x: Array, x_hat: Array) -> tuple[Array, Array]:
     channels = x.shape[-1]
     maps = jnp.concatenate([x, x_hat, x * x + x_hat * x_hat, x * x_hat], axis=-1)
     m, n, squares, products = jnp.split(_blurred(maps), [channels * k for k in (1, 2, 3)], axis=-1)
-    contrast = 2 * (products - m * n) + _VARIANCES
-    contrast /= squares - m * m - n * n + _VARIANCES
-    return (2 * m * n + _MEANS) / (m * m + n * n + _MEANS), contrast
+    contrast = 2 * (products - m * n) + VARIANCES
+    contrast /= squares - m * m - n * n + VARIANCES
+    return (2 * m * n + MEANS) / (m * m + n * n + MEANS), contrast
 
 
 def _blurred(x: Array) -> Array:
@@ -68,13 +73,8 @@ def _blurred(x: Array) -> Array:
 
 def _band(side: int) -> np.ndarray:
     """[side - 10, side]: row i has the window's weights from column i on."""
-    weights = np.exp(-0.5 * ((np.arange(_WINDOW) - _WINDOW // 2) / _DEVIATION) ** 2)
-    band = np.zeros((side - _WINDOW + 1, side), np.float32)
+    size = len(WINDOW)
+    band = np.zeros((side - size + 1, side), np.float32)
     for i in range(len(band)):
-        band[i, i : i + _WINDOW] = weights / weights.sum()
+        band[i, i : i + size] = WINDOW
     return band
-
-
-def _halved(x: Array) -> Array:
-    b, h, w, c = x.shape
-    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))

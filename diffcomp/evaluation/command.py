@@ -1,8 +1,10 @@
 """The options of `diffcomp evaluate`. Nothing heavy is imported before it runs."""
 
 import argparse
+import contextlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 
 from diffcomp.usage import UsageError
 
@@ -118,13 +120,20 @@ def run(args: argparse.Namespace) -> None:
         report_megabytes=args.report_megabytes,
         out=args.out,
     )
-    try:
+    with says_what_is_kept(args.out):
         found = evaluate.evaluate(config, restart=args.restart, progress=not args.quiet)
-    except KeyboardInterrupt:
-        print(f"The rows in {args.out} are kept; the same command continues.", file=sys.stderr)
-        raise
     if not args.quiet:
         printed_tables.print_summary(found, args.out)
+
+
+@contextlib.contextmanager
+def says_what_is_kept(out: str) -> Iterator[None]:
+    """A line on the rows in the folder, if the block is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"The rows in {out} are kept; the same command continues.", file=sys.stderr)
+        raise
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from diffcomp.evaluation.metrics.planes import filter_inside, gaussian_window, luma
+from diffcomp.distances.gaussian_window import gaussian_window
+from diffcomp.evaluation.metrics.planes import filter_inside, luma
 
 _NOISE = 2.0  # variance of the noise in the eye, in squared levels of 0 to 255
 _TINY = 1e-8  # a variance below which a window counts as flat

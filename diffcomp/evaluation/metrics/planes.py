@@ -66,13 +66,6 @@ def gradient_magnitude(plane: np.ndarray, smoothing: tuple[float, float, float])
     return np.sqrt(squares)
 
 
-def gaussian_window(size: int, deviation: float) -> np.ndarray:
-    """Weights of a Gaussian around the middle of `size` pixels, float64 [size], adding up to 1."""
-    away = np.arange(size) - size // 2
-    weights = np.exp(-(away**2) / (2 * deviation**2))
-    return weights / weights.sum()
-
-
 def filter_inside(plane: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Filtered by `window` in both directions, only where it lies inside: [H - size + 1, ...]."""
     margin = len(window) // 2

@@ -7,13 +7,8 @@ import math
 
 import numpy as np
 
-from diffcomp.evaluation.metrics.planes import filter_inside, gaussian_window, similarity
-
-_WINDOW = gaussian_window(11, deviation=1.5)
-_MEANS = (0.01 * 255) ** 2  # steadies the comparison of means where both are dark
-_VARIANCES = (0.03 * 255) ** 2  # and that of variances where both are flat
-# What the contrasts of each scale weigh, the finest first; the last one's with its luminance.
-_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+from diffcomp.distances.structure_error import EXPONENTS, MEANS, VARIANCES, WINDOW
+from diffcomp.evaluation.metrics.planes import filter_inside, similarity
 
 
 def ssim(image: np.ndarray, reference: np.ndarray) -> float:
@@ -69,21 +64,21 @@ def _channels(image: np.ndarray, reference: np.ndarray) -> list[tuple[np.ndarray
 
 def _multiscale(x: np.ndarray, y: np.ndarray) -> float:
     terms = []
-    for scale in range(len(_EXPONENTS)):
+    for scale in range(len(EXPONENTS)):
         if scale > 0:
             x, y = _halved(x), _halved(y)
         whole, contrast = _compare(x, y)
-        terms.append(whole if scale == len(_EXPONENTS) - 1 else contrast)
-    return math.prod(max(t, 0.0) ** exponent for t, exponent in zip(terms, _EXPONENTS, strict=True))
+        terms.append(whole if scale == len(EXPONENTS) - 1 else contrast)
+    return math.prod(max(t, 0.0) ** exponent for t, exponent in zip(terms, EXPONENTS, strict=True))
 
 
 def _compare(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """SSIM of two planes, and its factor of contrast and structure alone; means over positions."""
-    mean_x, mean_y = filter_inside(x, _WINDOW), filter_inside(y, _WINDOW)
-    covariance = filter_inside(x * y, _WINDOW) - mean_x * mean_y
-    variances = filter_inside(x * x + y * y, _WINDOW) - mean_x**2 - mean_y**2
-    contrast = (2 * covariance + _VARIANCES) / (variances + _VARIANCES)
-    luminance = similarity(mean_x, mean_y, _MEANS)
+    mean_x, mean_y = filter_inside(x, WINDOW), filter_inside(y, WINDOW)
+    covariance = filter_inside(x * y, WINDOW) - mean_x * mean_y
+    variances = filter_inside(x * x + y * y, WINDOW) - mean_x**2 - mean_y**2
+    contrast = (2 * covariance + VARIANCES) / (variances + VARIANCES)
+    luminance = similarity(mean_x, mean_y, MEANS)
     return float(np.mean(luminance * contrast)), float(np.mean(contrast))
 
 
