@@ -1,13 +1,14 @@
 """Image to bytes and back: `compress` and `decompress` are mirror images, step for step.
 
-compress:    1 pad   2 analysis   3 code z, then y   4 pack
-decompress:  4 unpack   3 decode z, then y   2 context and diffusion   1 crop
+compress:    1 pad   2 analysis   3 code z, then y   4 code areas of one colour   5 pack
+decompress:  5 unpack   4 decode areas   3 decode z, then y   2 context and diffusion, paint
+             the areas   1 crop
 """
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,13 @@ from diffcomp.codec_networks import CodecNetworks
 from diffcomp.coding import bitstream
 from diffcomp.coding.bitstream import BitstreamError, Container
 from diffcomp.coding.file_info import FileInfo, describe
+from diffcomp.coding.flat_areas import (
+    FlatAreas,
+    find_flat_areas,
+    pack_flat_areas,
+    paint,
+    unpack_flat_areas,
+)
 from diffcomp.coding.grid import Y_STRIDE, positions
 from diffcomp.coding.latent_coder import Streams
 from diffcomp.coding.quality import DEFAULT_QUALITY, ONE_RATE_CODE, quality_to_code
@@ -27,6 +35,14 @@ from diffcomp.export.shipped_models import DEFAULT_MODEL, model_folder
 from diffcomp.tiling import Progress
 
 log = logging.getLogger(__name__)
+
+
+class Content(NamedTuple):
+    """What a file holds, decoded: the exact part, of which every machine gets the same bits."""
+
+    y_hat: np.ndarray  # float32 [ceil(H/16), ceil(W/16), C]
+    flat_areas: FlatAreas | None
+    info: FileInfo
 
 
 class Codec:
@@ -76,7 +92,7 @@ class Codec:
         if effort:
             y = self.networks.refine(image, y, z, code, effort)
             log.info("y is fitted to the picture, effort %d", effort)
-        return self._pack(y, z, code, (height, width))
+        return self._pack(image, y, z, code)
 
     def compress_batch(
         self,
@@ -99,7 +115,7 @@ class Codec:
         code = self._quality_code(quality)
         files = [b""] * len(pixels)
         for index, y, z in self.networks.encode_many(pixels, code):
-            files[index] = self._pack(y, z, code, pixels[index].shape[:2])
+            files[index] = self._pack(pixels[index], y, z, code)
         return files
 
     def _checked(self, index: int, image: Any, max_pixels: int) -> np.ndarray:
@@ -111,18 +127,22 @@ class Codec:
             raise type(error)(f"images[{index}]: {error}") from error
         return pixels
 
-    def _pack(self, y: np.ndarray, z: np.ndarray, code: int, size: tuple[int, int]) -> bytes:
+    def _pack(self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int) -> bytes:
         streams = self.model.coder.encode(y, z, code)
-        log.info("z takes %d bytes, y %d", len(streams.z_stream), len(streams.y_stream))
+        areas = find_flat_areas(image) if self._architecture.flat_areas else None
+        flat = pack_flat_areas(areas)
+        sizes = len(streams.z_stream), len(streams.y_stream), len(flat)
+        log.info("z takes %d bytes, y %d, areas of one colour %d", *sizes)
         return bitstream.pack(
             Container(
                 fingerprint=self._fingerprint,
-                width=size[1],
-                height=size[0],
+                width=image.shape[1],
+                height=image.shape[0],
                 quality_code=code,
                 symbols_crc=streams.symbols_crc,
                 z_stream=streams.z_stream,
                 y_stream=streams.y_stream,
+                flat_areas=flat,
             )
         )
 
@@ -163,35 +183,29 @@ class Codec:
     ) -> np.ndarray:
         """The same, of settings that are kept together; raises as `decompress`."""
         self.decode_settings(settings)  # before any work
-        y_hat, info = self.decode_latents(as_bytes(data), max_pixels)
-        log.info("y_hat is decoded, %d x %d positions", *y_hat.shape[1::-1])
-        return self.draw(y_hat, info, settings, progress)
+        content = self.read(as_bytes(data), max_pixels)
+        log.info("y_hat is decoded, %d x %d positions", *content.y_hat.shape[1::-1])
+        return self.draw(content, settings, progress)
 
     def draw(
-        self,
-        y_hat: np.ndarray,
-        info: FileInfo,
-        settings: DecodeSettings,
-        progress: Progress | None = None,
+        self, content: Content, settings: DecodeSettings, progress: Progress | None = None
     ) -> np.ndarray:
-        """What `decode_latents` gives -> uint8 [H, W, 3] sRGB; raises ValueError as `decompress`.
+        """What `read` gives -> uint8 [H, W, 3] sRGB; raises ValueError as `decompress`.
 
         The float part of decoding, of which several settings share the exact part.
         """
         settings = self.decode_settings(settings)
+        info = content.info
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
         size = info.height, info.width
-        x_hat = self.networks.synthesize(y_hat, size, quality, settings, progress)
+        x_hat = self.networks.synthesize(content.y_hat, size, quality, settings, progress)
+        if content.flat_areas:
+            paint(x_hat, content.flat_areas)
         log.info("the picture is synthesised in %d steps", settings.steps)
         return x_hat
 
-    def decode_latents(
-        self, data: bytes, max_pixels: int = bitstream.MAX_PIXELS
-    ) -> tuple[np.ndarray, FileInfo]:
-        """The bytes of a `.dfc` file -> y_hat float32 [ceil(H/16), ceil(W/16), C], and its header.
-
-        The exact part of decoding: every machine gets the same bits. Raises BitstreamError.
-        """
+    def read(self, data: bytes, max_pixels: int = bitstream.MAX_PIXELS) -> Content:
+        """The bytes of a `.dfc` file -> its content; raises BitstreamError."""
         container = bitstream.unpack(data, max_pixels)
         bitstream.check_fingerprint(container, self._fingerprint, self.model.name)
         info = describe(container)
@@ -206,7 +220,9 @@ class Codec:
             raise BitstreamError(error) from error
         shape = positions(info.height, Y_STRIDE), positions(info.width, Y_STRIDE)
         streams = Streams(container.z_stream, container.y_stream, container.symbols_crc)
-        return self.model.coder.decode(streams, shape, container.quality_code), info
+        y_hat = self.model.coder.decode(streams, shape, container.quality_code)
+        areas = unpack_flat_areas(container.flat_areas, info.height, info.width)
+        return Content(y_hat, areas, info)
 
     def decode_settings(self, settings: DecodeSettings) -> DecodeSettings:
         """The settings with this model's defaults in place of None; ValueError as `decompress`."""
@@ -218,7 +234,7 @@ class Codec:
         """Bits per pixel that the float model expects of the image, padded to multiples of 64.
 
         No file comes out, and none is this size exactly: `compress` has a header, finite tables
-        and integer arithmetic.
+        and integer arithmetic, and states areas of one colour.
         """
         image = as_pixels(image)
         height, width = image.shape[:2]

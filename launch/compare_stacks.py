@@ -53,7 +53,7 @@ def decode(folder: Path) -> dict[str, str]:
     coder = codec.load()
     digests = {}
     for path in sorted(folder.iterdir()):
-        y_hat, _ = coder.decode_latents(path.read_bytes())
+        y_hat = coder.read(path.read_bytes()).y_hat
         digests[path.name] = hashlib.sha256(np.ascontiguousarray(y_hat, "<f4")).hexdigest()
     return digests
 

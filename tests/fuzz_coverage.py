@@ -52,7 +52,7 @@ def main() -> None:
             crc = zlib.crc32(rest, zlib.crc32(data[:CRC_OFFSET]))
             data = data[:CRC_OFFSET] + struct.pack("<I", crc) + rest
         try:
-            codec.decode_latents(data, LARGEST)
+            codec.read(data, LARGEST)
         except bitstream.BitstreamError:
             return
 

@@ -19,7 +19,7 @@ from tiny_model import MODEL
 
 from diffcomp.codec import Codec, load
 from diffcomp.coding import bitstream
-from diffcomp.coding.bitstream import HEADER_BYTES, METADATA_LENGTH_BYTES, BitstreamError
+from diffcomp.coding.bitstream import CHUNK_LENGTHS_BYTES, HEADER_BYTES, BitstreamError
 from diffcomp.coding.metadata import Metadata, pack_metadata, unpack_metadata
 
 # Offsets and formats of the header's fields after magic and version; docs/format.md has the table.
@@ -35,7 +35,7 @@ ALLOWED = {
 def forged(random_: random.Random, files: list[bytes]) -> bytes:
     """A file that was changed by someone who gave it a right CRC-32 again."""
     data = bytearray(damaged(random_, files) if random_.random() < 0.5 else random_.choice(files))
-    if len(data) < HEADER_BYTES + METADATA_LENGTH_BYTES:
+    if len(data) < HEADER_BYTES + CHUNK_LENGTHS_BYTES:
         return bytes(data)
     for _ in range(random_.randrange(1, 4)):
         form = random_.choice(list(FIELDS))
@@ -53,11 +53,12 @@ def forged(random_: random.Random, files: list[bytes]) -> bytes:
 def _add_up(random_: random.Random, data: bytearray) -> None:
     """Gives the file lengths that add up, so that what comes after them is reached."""
     left = len(data) - HEADER_BYTES
-    if data[3] == bitstream.VERSION_WITH_METADATA:
-        left -= METADATA_LENGTH_BYTES
-        metadata = random_.randrange(left + 1)
-        struct.pack_into("<I", data, HEADER_BYTES, metadata)
-        left -= metadata
+    if data[3] == bitstream.VERSION_WITH_CHUNKS:
+        left -= CHUNK_LENGTHS_BYTES
+        flat = random_.randrange(left + 1)
+        metadata = random_.randrange(left - flat + 1)
+        struct.pack_into("<II", data, HEADER_BYTES, flat, metadata)
+        left -= flat + metadata
     z = random_.randrange(left + 1)
     struct.pack_into("<II", data, 13, z, left - z)
 

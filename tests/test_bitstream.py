@@ -8,6 +8,7 @@ import zlib
 import pytest
 
 from diffcomp.coding.bitstream import (
+    CHUNK_LENGTHS_BYTES,
     HEADER_BYTES,
     MAX_METADATA,
     MAX_PIXELS,
@@ -112,28 +113,38 @@ def test_every_truncation_is_found() -> None:
             unpack(data[:length])
 
 
-WITH_METADATA = dataclasses.replace(EXAMPLE, metadata=b"who")
+WITH_CHUNKS = dataclasses.replace(EXAMPLE, flat_areas=b"flat", metadata=b"who")
 
-GOLDEN_WITH_METADATA = (
+GOLDEN_WITH_CHUNKS = (
     "44464302"  # magic and version
     "efcdab890003000207"  # fingerprint, width, height, quality code: as before
     "030000000500000067452301"  # lengths and CRC-32 of the symbols: as before
-    "32d97793"  # CRC-32 of all the rest
-    "03000000"  # length of the metadata
+    "a6aae534"  # CRC-32 of all the rest
+    "0400000003000000"  # lengths of areas and metadata
     "7a65647768793f21"  # the streams
+    "666c6174"  # "flat"
     "77686f"  # "who"
 )
 
 
-def test_metadata_make_it_version_2() -> None:
-    assert pack(WITH_METADATA).hex() == GOLDEN_WITH_METADATA
-    assert unpack(bytes.fromhex(GOLDEN_WITH_METADATA)) == WITH_METADATA
+def test_chunks_make_it_version_2() -> None:
+    assert pack(WITH_CHUNKS).hex() == GOLDEN_WITH_CHUNKS
+    assert unpack(bytes.fromhex(GOLDEN_WITH_CHUNKS)) == WITH_CHUNKS
     longest = dataclasses.replace(EXAMPLE, metadata=bytes(MAX_METADATA))
     assert unpack(pack(longest)) == longest
 
 
-def test_every_damage_to_a_file_with_metadata_is_found() -> None:
-    data = pack(WITH_METADATA)
+@pytest.mark.parametrize("chunks", [{"flat_areas": b"flat"}, {"metadata": b"who"}])
+def test_either_chunk_alone(chunks: dict) -> None:
+    container = dataclasses.replace(EXAMPLE, **chunks)
+    data = pack(container)
+    assert unpack(data) == container
+    assert container.header_bytes == HEADER_BYTES + CHUNK_LENGTHS_BYTES
+    assert len(data) == container.header_bytes + 8 + len(b"".join(chunks.values()))
+
+
+def test_every_damage_to_a_file_with_chunks_is_found() -> None:
+    data = pack(WITH_CHUNKS)
     for position in range(len(data)):
         for bit in range(8):
             damaged = bytearray(data)
@@ -143,19 +154,25 @@ def test_every_damage_to_a_file_with_metadata_is_found() -> None:
     for length in range(len(data)):
         with pytest.raises(BitstreamError, match="empty|truncated"):
             unpack(data[:length])
-    with pytest.raises(BitstreamError, match="surplus bytes: expected 44 bytes, found 45"):
+    with pytest.raises(BitstreamError, match="surplus bytes: expected 52 bytes, found 53"):
         unpack(data + b"\0")
 
 
-@pytest.mark.parametrize("length", [0, MAX_METADATA + 1, 2**32 - 1])
+@pytest.mark.parametrize("length", [MAX_METADATA + 1, 2**32 - 1])
 def test_metadata_of_a_length_that_is_not_allowed(length: int) -> None:
-    data = pack(WITH_METADATA)
-    forged_length = data[:29] + struct.pack("<I", length) + data[33:]
-    with pytest.raises(BitstreamError, match=f"metadata has {length} bytes; it must be 1 to"):
+    data = pack(WITH_CHUNKS)
+    forged_length = data[:33] + struct.pack("<I", length) + data[37:]
+    with pytest.raises(BitstreamError, match=f"metadata has {length} bytes; it must be at most"):
         unpack(forged_length)
-    if 0 < length < 2**25:
+    if length < 2**25:
         with pytest.raises(ValueError, match=f"at most {MAX_METADATA} bytes, found {length}"):
             pack(dataclasses.replace(EXAMPLE, metadata=bytes(length)))
+
+
+def test_a_file_of_version_2_without_chunks() -> None:
+    data = pack(WITH_CHUNKS)
+    with pytest.raises(BitstreamError, match="version 2 has neither of its chunks"):
+        unpack(data[:29] + bytes(8) + data[37:])
 
 
 @pytest.mark.parametrize("surplus", [b"\0", b"more"])

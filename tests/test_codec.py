@@ -117,7 +117,7 @@ def test_size_of_the_image_comes_back(tiny, size: tuple[int, int]) -> None:
     assert (info.height, info.width) == size
     decoded = tiny.decompress(data, steps=STEPS)
     assert (decoded.shape, decoded.dtype) == (image.shape, np.uint8)
-    y_hat, _ = tiny.decode_latents(data)
+    y_hat = tiny.read(data).y_hat
     assert y_hat.shape == (math.ceil(size[0] / 16), math.ceil(size[1] / 16), 16)
 
 

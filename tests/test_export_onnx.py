@@ -13,7 +13,7 @@ PROGRAM = str(ROOT / "launch" / "export_onnx.py")
 def test_the_decoder_is_that_of_the_codec() -> None:
     """What would be converted, with the codec's file and settings."""
     codec = tiny_model.codec()
-    y_hat, info = codec.decode_latents(tiny_model.FILE.read_bytes())
+    y_hat, _, info = codec.read(tiny_model.FILE.read_bytes())
     decode = runpy.run_path(PROGRAM)["decoder"](codec.model, 2)
     padded = np.pad(y_hat, ((0, 8 - y_hat.shape[0]), (0, 8 - y_hat.shape[1]), (0, 0)), mode="edge")
     quality, realism = (np.array([value], np.float32) for value in (info.quality, 0.5))

@@ -115,7 +115,7 @@ def in_order(coder: GroupedCoder, y: np.ndarray) -> list[np.ndarray]:
 def decode(model: Codec, data: bytes) -> Run:
     """What a decoder computes of a `.dfc` file before any float network."""
     coder, runs = spied(model.model.coder)
-    Codec(dataclasses.replace(model.model, coder=coder)).decode_latents(data)
+    Codec(dataclasses.replace(model.model, coder=coder)).read(data)
     return runs[0]
 
 

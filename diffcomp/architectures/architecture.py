@@ -32,6 +32,9 @@ class Architecture(abc.ABC):
     whole_pixels: ClassVar[int]
     in_tiles: ClassVar[bool]
 
+    # Whether files state areas of one colour, and training asks nothing there.
+    flat_areas: ClassVar[bool]
+
     # The coding part: its class; prefixes of the parameters that it is derived from; starts of the
     # paths of which only the integers are kept.
     coder: ClassVar[type[LatentCoder]]

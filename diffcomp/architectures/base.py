@@ -26,6 +26,7 @@ class BaseArchitecture(Architecture):
     vgg_losses = True
     whole_pixels = 2**21  # 1.1 GB
     in_tiles = True
+    flat_areas = True
     coder = GroupedCoder
     coded = parts.CODED
     coded_layers = (parts.CODED_LAYERS,)

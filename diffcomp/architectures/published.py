@@ -22,6 +22,7 @@ class PublishedArchitecture(Architecture):
     vgg_losses = False
     whole_pixels = 2**22  # some 2.7 GB a megapixel
     in_tiles = False  # attention sees the whole picture
+    flat_areas = False  # the paper's files have none
     coder = SinglePassCoder
     coded = parts.CODED
     coded_layers = ()

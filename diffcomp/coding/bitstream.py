@@ -1,6 +1,6 @@
 """The `.dfc` container: one compressed image as a fixed header and two range coded streams.
 
-Version 2 is version 1 with metadata; a file without is written as version 1.
+Version 2 is version 1 with areas of one colour, metadata or both; a file without is of version 1.
 
 All integers are unsigned and little-endian:
 
@@ -15,13 +15,15 @@ All integers are unsigned and little-endian:
         17      4  length of the y stream in bytes
         21      4  CRC-32 of the decoded symbols and indexes, made by the codec
         25      4  CRC-32 of the whole file except these four bytes
-        29      4  version 2 only: length of the metadata in bytes, from 1 to `MAX_METADATA`
-        29 / 33    z stream, then y stream, then metadata; with them the file ends
+        29      4  version 2 only: length of the areas of one colour in bytes
+        33      4  version 2 only: length of the metadata in bytes, at most `MAX_METADATA`
+        29 / 37    z stream, y stream, areas of one colour, metadata; with them the file ends
 
 CRC-32 is that of zlib (ISO 3309). The first tells damage to the file from a decoder that computes
 other numbers than the encoder did: it is checked after decoding, by the codec.
 """
 
+import itertools
 import struct
 import zlib
 from dataclasses import dataclass
@@ -29,17 +31,18 @@ from dataclasses import dataclass
 MAGIC = b"DFC"
 SUFFIX = ".dfc"  # of files, in lower case
 VERSION = 1
-VERSION_WITH_METADATA = 2
-HEADER_BYTES = 29  # of version 1; version 2 has METADATA_LENGTH_BYTES more
-METADATA_LENGTH_BYTES = 4
+VERSION_WITH_CHUNKS = 2
+HEADER_BYTES = 29  # of version 1; version 2 has CHUNK_LENGTHS_BYTES more
+CHUNK_LENGTHS_BYTES = 8
 MAX_METADATA = 2**24  # bytes, compressed, and again inflated
 MAX_SIDE = 2**16 - 1
 MAX_PIXELS = 2**28
 LARGEST_FILE = 4 * MAX_PIXELS  # bytes; more than any image that we write takes
 
+_CHUNKS = ("flat_areas", "metadata")  # in the file's order
 _FIELDS = struct.Struct("<3sBIHHBIII")  # everything before the file's CRC-32
 _CRC = struct.Struct("<I")
-_METADATA_LENGTH = struct.Struct("<I")
+_CHUNK_LENGTHS = struct.Struct("<II")
 
 
 class BitstreamError(ValueError):
@@ -57,11 +60,17 @@ class Container:
     symbols_crc: int  # uint32, CRC-32 of the decoded symbols and indexes
     z_stream: bytes
     y_stream: bytes
+    flat_areas: bytes = b""  # the chunk of `coding/flat_areas.py`
     metadata: bytes = b""  # the chunk of `coding/metadata.py`; coding does not depend on it
+
+    @property
+    def header_bytes(self) -> int:
+        """Of the file: `HEADER_BYTES`, and the lengths of the two chunks if there are any."""
+        return HEADER_BYTES + (CHUNK_LENGTHS_BYTES if self.flat_areas or self.metadata else 0)
 
 
 def pack(container: Container) -> bytes:
-    """Returns the file of a container: `HEADER_BYTES`, the two streams, and metadata if any.
+    """Returns the file of a container: header, the two streams, and the chunks that there are.
 
     Raises:
       ValueError: if a field is not an integer in its range, or the image is too large.
@@ -78,14 +87,15 @@ def pack(container: Container) -> bytes:
                 f"{name} must be an integer from {smallest} to {largest}, "
                 f"found {value!r} ({type(value).__name__})"
             )
-    metadata_length = _stream_length("metadata", container.metadata)
+    lengths = [_stream_length(name, getattr(container, name)) for name in _CHUNKS]
+    chunks, metadata_length = container.flat_areas + container.metadata, lengths[1]
     if metadata_length > MAX_METADATA:
         raise ValueError(
             f"metadata must have at most {MAX_METADATA} bytes, found {metadata_length}"
         )
     fields = _FIELDS.pack(
         MAGIC,
-        VERSION_WITH_METADATA if container.metadata else VERSION,
+        VERSION_WITH_CHUNKS if chunks else VERSION,
         container.fingerprint,
         container.width,
         container.height,
@@ -95,8 +105,8 @@ def pack(container: Container) -> bytes:
         container.symbols_crc,
     )
     payload = container.z_stream + container.y_stream
-    if container.metadata:
-        payload = _METADATA_LENGTH.pack(metadata_length) + payload + container.metadata
+    if chunks:
+        payload = _CHUNK_LENGTHS.pack(*lengths) + payload + chunks
     return fields + _CRC.pack(_file_crc(fields, payload)) + payload
 
 
@@ -126,8 +136,8 @@ def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
     _, _, fingerprint, width, height, quality_code, z_length, y_length, symbols_crc = (
         _FIELDS.unpack(fields)
     )
-    metadata_length = _metadata_length(data) if header_bytes > HEADER_BYTES else 0
-    expected = header_bytes + z_length + y_length + metadata_length
+    flat_length, metadata_length = _chunk_lengths(data, header_bytes)
+    expected = header_bytes + z_length + y_length + flat_length + metadata_length
     if len(data) < expected:
         raise BitstreamError(f"the file is truncated: expected {expected} bytes, found {len(data)}")
     if len(data) > expected:
@@ -145,16 +155,20 @@ def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
         raise BitstreamError(f"the image has no pixels: width {width}, height {height}")
     if width * height > max_pixels:
         raise BitstreamError(_too_large(width, height, max_pixels))
-    z_start, y_start = header_bytes, header_bytes + z_length
+    ends = itertools.accumulate((header_bytes, z_length, y_length, flat_length, metadata_length))
+    z_stream, y_stream, flat_areas, metadata = (
+        data[start:end] for start, end in itertools.pairwise(ends)
+    )
     return Container(
         fingerprint=fingerprint,
         width=width,
         height=height,
         quality_code=quality_code,
         symbols_crc=symbols_crc,
-        z_stream=data[z_start:y_start],
-        y_stream=data[y_start : y_start + y_length],
-        metadata=data[y_start + y_length :],
+        z_stream=z_stream,
+        y_stream=y_stream,
+        flat_areas=flat_areas,
+        metadata=metadata,
     )
 
 
@@ -188,19 +202,26 @@ def check_fingerprint(container: Container, fingerprint: int, model_name: str) -
 def _header_bytes(data: bytes) -> int:
     """How long the header of a file is by its version; raises BitstreamError for another one."""
     version = data[len(MAGIC)] if len(data) > len(MAGIC) else VERSION
-    if version not in (VERSION, VERSION_WITH_METADATA):
+    if version not in (VERSION, VERSION_WITH_CHUNKS):
         raise BitstreamError(
             f"the file has version {version}, this program reads versions"
-            f" {VERSION} and {VERSION_WITH_METADATA}"
+            f" {VERSION} and {VERSION_WITH_CHUNKS}"
         )
-    return HEADER_BYTES + (METADATA_LENGTH_BYTES if version == VERSION_WITH_METADATA else 0)
+    return HEADER_BYTES + (CHUNK_LENGTHS_BYTES if version == VERSION_WITH_CHUNKS else 0)
 
 
-def _metadata_length(data: bytes) -> int:
-    (length,) = _METADATA_LENGTH.unpack_from(data, HEADER_BYTES)
-    if not 1 <= length <= MAX_METADATA:
-        raise BitstreamError(f"the metadata has {length} bytes; it must be 1 to {MAX_METADATA}")
-    return length
+def _chunk_lengths(data: bytes, header_bytes: int) -> tuple[int, int]:
+    """Bytes of areas and of metadata; raises BitstreamError."""
+    if header_bytes == HEADER_BYTES:
+        return 0, 0
+    flat_length, metadata_length = _CHUNK_LENGTHS.unpack_from(data, HEADER_BYTES)
+    if flat_length == metadata_length == 0:
+        raise BitstreamError(f"a file of version {VERSION_WITH_CHUNKS} has neither of its chunks")
+    if metadata_length > MAX_METADATA:
+        raise BitstreamError(
+            f"the metadata has {metadata_length} bytes; it must be at most {MAX_METADATA}"
+        )
+    return flat_length, metadata_length
 
 
 def _stream_length(name: str, stream: bytes) -> int:

@@ -18,13 +18,14 @@ class FileInfo:
     header_bits: int
     z_bits: int
     y_bits: int
+    flat_bits: int = 0  # areas of one colour
     metadata_bits: int = 0  # EXIF and XMP, compressed
 
     @property
     def bpp(self) -> float:
         """Bits of the whole file per pixel."""
-        bits = self.header_bits + self.z_bits + self.y_bits + self.metadata_bits
-        return bits / (self.width * self.height)
+        latents = self.header_bits + self.z_bits + self.y_bits
+        return (latents + self.flat_bits + self.metadata_bits) / (self.width * self.height)
 
 
 def file_info(data: bytes, max_pixels: int = bitstream.MAX_PIXELS) -> FileInfo:
@@ -43,16 +44,14 @@ def describe(container: Container) -> FileInfo:
             f"the header has quality code {code}; the highest is {CODES - 1}, or {ONE_RATE_CODE}"
             " for a model of one rate."
         )
-    header_bytes = bitstream.HEADER_BYTES
-    if container.metadata:
-        header_bytes += bitstream.METADATA_LENGTH_BYTES
     return FileInfo(
         width=container.width,
         height=container.height,
         quality=None if code == ONE_RATE_CODE else code_to_quality(code),
         fingerprint=container.fingerprint,
-        header_bits=8 * header_bytes,
+        header_bits=8 * container.header_bytes,
         z_bits=8 * len(container.z_stream),
         y_bits=8 * len(container.y_stream),
+        flat_bits=8 * len(container.flat_areas),
         metadata_bits=8 * len(container.metadata),
     )

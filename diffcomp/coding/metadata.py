@@ -79,9 +79,9 @@ def attach_metadata(data: bytes, metadata: Metadata) -> bytes:
 
 
 def metadata_bytes(metadata: Metadata) -> int:
-    """By how many bytes metadata makes a file longer; raises as `pack_metadata`."""
+    """By how many bytes, at most, metadata makes a file longer; raises as `pack_metadata`."""
     chunk = pack_metadata(metadata)
-    return len(chunk) + bitstream.METADATA_LENGTH_BYTES if chunk else 0
+    return len(chunk) + bitstream.CHUNK_LENGTHS_BYTES if chunk else 0
 
 
 def read_metadata(data: bytes) -> Metadata:

@@ -122,8 +122,8 @@ def _model_candidate(
         is_model=True,
         tuned_on=tuned_on(loaded.model.card),
         files=(loaded.model.name, coding, weights),
-        read=loaded.decode_latents,
-        draw=lambda latents: loaded.draw(*latents, settings),
+        read=loaded.read,
+        draw=lambda content: loaded.draw(content, settings),
         program=loaded.networks.padded_size,
     )
 

@@ -30,6 +30,7 @@ from diffcomp.networks.model import CompressionModel
 from diffcomp.networks.parts import STEPS
 from diffcomp.networks.transforms import ContextMaps
 from diffcomp.objectives.config import LossConfig
+from diffcomp.objectives.flat_areas import flat_mask
 from diffcomp.objectives.objective import Loss, Metrics, Objective, batch_means
 from diffcomp.params import Params
 
@@ -197,7 +198,9 @@ def _decoder_terms(
     # which a network can read where gamma is small.
     x_t = add_noise(x, c.eps, jnp.where(c.t == 1, 0.0, alpha_bar))
     x0 = model.denoise(x_t, c.t, alpha_bar, context, c.quality, c.realism)
-    mse_base, mse_x0 = mse_255(x, context.base), mse_255(x, x0)
+    flat = flat_mask(x)
+    base, x0 = (jnp.where(flat, x, x_hat) for x_hat in (context.base, x0))
+    mse_base, mse_x0 = mse_255(x, base), mse_255(x, x0)
     perception = lpips(objective.lpips_weights, x, x0)
     weight = jnp.clip(snr(alpha_bar), *loss.snr_weights)
     rho = loss.rho_max * c.realism
@@ -208,7 +211,7 @@ def _decoder_terms(
         terms["structure_x0"] = structure_error(x, x0)
         natural += loss.structure_scale * terms["structure_x0"]
     score = (1 - rho) * weight * mse_x0 + rho * natural
-    box_base, box = (box_error(x, x_hat, loss.box_scales) for x_hat in (context.base, x0))
+    box_base, box = (box_error(x, x_hat, loss.box_scales) for x_hat in (base, x0))
     terms |= {"box_base": box_base, "box_x0": box}
     if objective.vgg_images:
         top = jnp.argsort(-c.realism)[: objective.vgg_images]

@@ -1,0 +1,48 @@
+"""Counts what `coding/flat_area_tables.py` holds: python launch/count_flat_areas.py FOLDER
+
+Prints, of all pictures in FOLDER, how often a cell of each table repeats each candidate or none,
+in 65536ths. Other numbers make another format: files of the old ones can no longer be read.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from absl import app
+
+from diffcomp.coding import flat_areas
+from diffcomp.coding.cdf_tables import quantize_pmf
+from diffcomp.coding.flat_area_tables import CANDIDATES, START_TABLE
+from diffcomp.data.image_sources import FolderImages
+
+_LEAST = 0.5  # what each count begins with: nothing is impossible
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) != 2:
+        raise app.UsageError("Give the folder of pictures.")
+    source = FolderImages(str(Path(argv[1])))
+    counts = np.zeros((START_TABLE + 1, CANDIDATES + 1), np.int64)
+    for index in range(len(source)):
+        areas = flat_areas.find_flat_areas(source.read(index))
+        if areas is not None:
+            _count(areas.numbers, counts)
+        print(f"\r{index + 1} of {len(source)}", end="", file=sys.stderr)
+    for row in counts:
+        print(f"    {tuple(np.diff(quantize_pmf(row + _LEAST)).tolist())},")
+
+
+def _count(wanted: np.ndarray, counts: np.ndarray) -> None:
+    """Adds a picture's symbols to the counts; the first cells' by number, 0 to 3 and above."""
+    numbers = np.zeros_like(wanted)
+    start = flat_areas.start_cells(numbers.shape)
+    numbers[start] = wanted[start]
+    np.add.at(counts[START_TABLE], np.minimum(wanted[start], CANDIDATES).ravel(), 1)
+    for each in flat_areas.passes(numbers):
+        symbols, indexes = flat_areas.symbols_of(each, wanted)
+        np.add.at(counts, (indexes, np.minimum(symbols, CANDIDATES)), 1)
+        numbers[each.cells] = wanted[each.cells]
+
+
+if __name__ == "__main__":
+    app.run(main)
