@@ -16,6 +16,7 @@ Where to read, from a photograph to its file and back:
     networks, at once or in tiles              codec_networks.py (codec_programs, tiled_programs)
     symbols and table indexes, in integers     coding/latent_coder.py
     range coder over integer tables            coding/range_coder.py
+    areas of one colour                        coding/flat_areas.py
     the .dfc container                         coding/bitstream.py
     diffusion sampling                         diffusion/sampler.py
 

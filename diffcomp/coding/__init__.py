@@ -3,6 +3,7 @@
 Where to read, from the file down:
 
     the .dfc container                         bitstream.py (file_info: what it says of itself)
+    areas of one colour in the container       flat_areas.py, by flat_area_tables.py
     EXIF and XMP in the container              metadata.py
     symbols and table indexes of y and z       latent_coder.py
     the passes over y, by family               grouped_coder.py, single_pass_coder.py

@@ -26,9 +26,9 @@ def run(args: argparse.Namespace) -> None:
     print(f"model     {model_names().get(found.fingerprint, 'unknown')}", end="")
     print(f" (fingerprint {found.fingerprint:08x})")
     print(f"quality   {'one rate' if found.quality is None else f'{found.quality:g}'}")
-    for name in ("header", "z", "y", "metadata"):
+    for name in ("header", "z", "y", "flat", "metadata"):
         bits = getattr(found, f"{name}_bits")
-        if name == "metadata" and not bits:
+        if name in ("flat", "metadata") and not bits:
             continue
         print(f"{name:9s} {bits} bits, {bits / pixels:.4f} bpp")
     print(f"file      {len(data)} bytes, {found.bpp:.4f} bpp")
