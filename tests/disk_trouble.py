@@ -122,17 +122,33 @@ def no_home(folder: Path) -> None:
     for name in ("HOME", "XDG_CACHE_HOME", "DIFFCOMP_CACHE"):
         os.environ.pop(name, None)
     os.chmod(folder, 0o777)
-    for place in folder.parents:
-        os.chmod(place, place.stat().st_mode | 0o011)
-    child = os.fork()
-    if child == 0:
-        os.setuid(54321)
-        code, lines = run_here([*COMPRESS, "-o", "out"], folder)
-        print(*lines, sep="\n", file=sys.stderr)
-        os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with passable(folder, Path(os.__file__), Path(sys.prefix)):
+        child = os.fork()
+        if child == 0:
+            os.setuid(54321)
+            code, lines = run_here([*COMPRESS, "-o", "out"], folder)
+            print(*lines, sep="\n", file=sys.stderr)
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     check_whole(folder / "out", len(list((folder / "photos").iterdir())))
     assert not (folder / "~").exists()
+
+
+@contextmanager
+def passable(*places: Path) -> Iterator[None]:
+    """Lets any user pass through the folders above, such as root's home with an interpreter in it.
+
+    Their modes are given back afterwards.
+    """
+    above = sorted({folder for place in places for folder in place.resolve().parents})
+    modes = {folder: folder.stat().st_mode for folder in above}
+    try:
+        for folder, mode in modes.items():
+            os.chmod(folder, mode | 0o011)
+        yield
+    finally:
+        for folder, mode in modes.items():
+            os.chmod(folder, mode)
 
 
 def run_here(command: list[str], folder: Path) -> tuple[int, list[str]]:
