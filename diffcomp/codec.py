@@ -1,8 +1,7 @@
 """Image to bytes and back: `compress` and `decompress` are mirror images, step for step.
 
-compress:    1 pad   2 analysis   3 code z, then y   4 code areas of one colour   5 pack
-decompress:  5 unpack   4 decode areas   3 decode z, then y   2 context and diffusion, paint
-             the areas   1 crop
+compress:    0 find areas of one colour   1 pad   2 analysis   3 code z, y, areas   4 pack
+decompress:  4 unpack   3 decode z, y, areas   2 context and diffusion   1 crop   0 paint the areas
 """
 
 import logging
@@ -89,10 +88,11 @@ class Codec:
         self.networks.check_effort(effort)
         y, z = self.networks.encode(image, code, progress)
         log.info("y and z are computed of %d x %d pixels", width, height)
+        areas = self._flat_areas(image)
         if effort:
-            y = self.networks.refine(image, y, z, code, effort)
+            y = self.networks.refine(image, areas, y, z, code, effort)
             log.info("y is fitted to the picture, effort %d", effort)
-        return self._pack(image, y, z, code)
+        return self._pack(image.shape[:2], y, z, areas, code)
 
     def compress_batch(
         self,
@@ -115,7 +115,8 @@ class Codec:
         code = self._quality_code(quality)
         files = [b""] * len(pixels)
         for index, y, z in self.networks.encode_many(pixels, code):
-            files[index] = self._pack(pixels[index], y, z, code)
+            areas = self._flat_areas(pixels[index])
+            files[index] = self._pack(pixels[index].shape[:2], y, z, areas, code)
         return files
 
     def _checked(self, index: int, image: Any, max_pixels: int) -> np.ndarray:
@@ -127,17 +128,25 @@ class Codec:
             raise type(error)(f"images[{index}]: {error}") from error
         return pixels
 
-    def _pack(self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int) -> bytes:
-        streams = self.model.coder.encode(y, z, code)
-        areas = find_flat_areas(image) if self._architecture.flat_areas else None
-        flat = pack_flat_areas(areas)
+    def _flat_areas(self, image: np.ndarray) -> FlatAreas | None:
+        return find_flat_areas(image) if self._architecture.flat_areas else None
+
+    def _pack(
+        self,
+        size: tuple[int, int],
+        y: np.ndarray,
+        z: np.ndarray,
+        areas: FlatAreas | None,
+        code: int,
+    ) -> bytes:
+        streams, flat = self.model.coder.encode(y, z, code), pack_flat_areas(areas)
         sizes = len(streams.z_stream), len(streams.y_stream), len(flat)
         log.info("z takes %d bytes, y %d, areas of one colour %d", *sizes)
         return bitstream.pack(
             Container(
                 fingerprint=self._fingerprint,
-                width=image.shape[1],
-                height=image.shape[0],
+                width=size[1],
+                height=size[0],
                 quality_code=code,
                 symbols_crc=streams.symbols_crc,
                 z_stream=streams.z_stream,
@@ -199,7 +208,7 @@ class Codec:
         quality = DEFAULT_QUALITY if info.quality is None else info.quality
         size = info.height, info.width
         x_hat = self.networks.synthesize(content.y_hat, size, quality, settings, progress)
-        if content.flat_areas:
+        if content.flat_areas is not None:
             paint(x_hat, content.flat_areas)
         log.info("the picture is synthesised in %d steps", settings.steps)
         return x_hat
@@ -222,6 +231,8 @@ class Codec:
         streams = Streams(container.z_stream, container.y_stream, container.symbols_crc)
         y_hat = self.model.coder.decode(streams, shape, container.quality_code)
         areas = unpack_flat_areas(container.flat_areas, info.height, info.width)
+        if areas is not None and not self._architecture.flat_areas:
+            raise BitstreamError(f"files of model {self.model.name!r} state no areas.")
         return Content(y_hat, areas, info)
 
     def decode_settings(self, settings: DecodeSettings) -> DecodeSettings:

@@ -14,6 +14,7 @@ from jax import Array
 
 from diffcomp import codec_programs, refinement, tiled_programs
 from diffcomp.coding import range_coder
+from diffcomp.coding.flat_areas import FlatAreas
 from diffcomp.coding.grid import Y_STRIDE, Z_STRIDE, positions, whole_blocks
 from diffcomp.coding.latent_coder import STEP_BITS
 from diffcomp.coding.quality import DEFAULT_QUALITY, ONE_RATE_CODE, code_to_quality
@@ -118,10 +119,19 @@ class CodecNetworks:
         refinement.check_effort(effort, self._architecture.one_rate)
 
     def refine(
-        self, image: np.ndarray, y: np.ndarray, z: np.ndarray, code: int, effort: int
+        self,
+        image: np.ndarray,
+        areas: FlatAreas | None,
+        y: np.ndarray,
+        z: np.ndarray,
+        code: int,
+        effort: int,
     ) -> np.ndarray:
-        """y after `refinement.refine`, of the same shape."""
+        """y after `refinement.refine`, of the same shape; the file states `areas` beside it."""
         height, width = (Z_STRIDE * side for side in z.shape[:2])
+        stated = np.zeros((height, width), bool)
+        if areas is not None:
+            stated[: image.shape[0], : image.shape[1]] = areas.mask(*image.shape[:2])
         padded = _pad(y, height // Y_STRIDE, width // Y_STRIDE)
         step = (self.model.coder.steps(code) * 2.0**-STEP_BITS).astype(np.float32)
         with _networks:
@@ -129,6 +139,7 @@ class CodecNetworks:
                 self.model.config,
                 self._all_params,
                 _pad(image, height, width),
+                stated,
                 padded,
                 z,
                 step,

@@ -75,6 +75,7 @@ def refine(
     config: AnyModelConfig,
     params: Params,
     image: np.ndarray,
+    stated: np.ndarray,
     y: np.ndarray,
     z: np.ndarray,
     step: np.ndarray,
@@ -86,6 +87,7 @@ def refine(
     Args:
       params: all of the model's, by path.
       image: uint8 [H, W, 3], sides multiples of 64.
+      stated: bool [H, W], where the file states the colour, whatever y is.
       y, z: its latents, [H/16, W/16, C] and [H/64, W/64, D]. z stays as it is.
       step: quantisation step of each channel of y by the quality alone, float32 [C].
       quality: in [1, 8].
@@ -105,7 +107,7 @@ def refine(
             block = image[pixels]
             program = _program(config, structure, block.shape[:2], STEPS[effort])
             free = _free(rows, columns)
-            inputs = (block, y[at_y], z[at_z], free, step, jnp.float32(quality))
+            inputs = (block, stated[pixels], y[at_y], z[at_z], free, step, jnp.float32(quality))
             y[at_y] = np.asarray(program(params, lpips, *inputs))
     return y
 
@@ -117,6 +119,7 @@ def descend(
     params: Params,
     lpips: list[Array],
     image: Array,
+    stated: Array,
     y: Array,
     z: Array,
     free: Array,
@@ -136,14 +139,15 @@ def descend(
     weights = jax.tree.unflatten(structure, lpips)
     objective = Objective(network, LOSS, architecture.float32, lpips_weights=weights)
     model = objective.bind(params)
-    x = to_float(image[None])
+    x, flat = to_float(image[None]), stated[None, :, :, None]
     one = jnp.ones(1)
     step = step[None, None]
     c = Conditions(quality[None], one, one, jnp.zeros_like(x), jax.random.key(0))
 
     @jax.value_and_grad
     def loss(moved: Array) -> Array:
-        return latents_loss(objective, model, x, Latents((y + step * moved)[None], z[None]), c)[0]
+        latents = Latents((y + step * moved)[None], z[None])
+        return latents_loss(objective, model, x, flat, latents, c)[0]
 
     def move(carry: tuple[Array, ...], i: Array) -> tuple[tuple[Array, ...], None]:
         moved, velocity, least, best = carry

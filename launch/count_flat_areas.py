@@ -21,7 +21,10 @@ _LEAST = 0.5  # what each count begins with: nothing is impossible
 def main(argv: list[str]) -> None:
     if len(argv) != 2:
         raise app.UsageError("Give the folder of pictures.")
-    source = FolderImages(str(Path(argv[1])))
+    try:
+        source = FolderImages(str(Path(argv[1])))
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
     counts = np.zeros((START_TABLE + 1, CANDIDATES + 1), np.int64)
     for index in range(len(source)):
         areas = flat_areas.find_flat_areas(source.read(index))

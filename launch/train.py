@@ -33,6 +33,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
     # The console shows our own progress; the checkpoint library alone logs 20 lines per save.
     absl_logging.set_verbosity(absl_logging.WARNING)
+    # On a full disk it would add a traceback for each array to the line that says so.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     logging.getLogger("diffcomp").setLevel(logging.INFO)
     try:
         with usage_errors():

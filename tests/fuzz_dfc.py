@@ -23,8 +23,8 @@ from diffcomp.coding.bitstream import CHUNK_LENGTHS_BYTES, HEADER_BYTES, Bitstre
 from diffcomp.coding.metadata import Metadata, pack_metadata, unpack_metadata
 
 # Offsets and formats of the header's fields after magic and version; docs/format.md has the table.
-# The last is the length of the metadata, in files of version 2; in others it is of a stream.
-FIELDS = {"<I": (4, 13, 17, 21, 29), "<H": (8, 10), "<B": (3, 12)}
+# The last two are the lengths of the chunks, in files of version 2; in others they are of a stream.
+FIELDS = {"<I": (4, 13, 17, 21, 29, 33), "<H": (8, 10), "<B": (3, 12)}
 CRC_OFFSET = 25
 ALLOWED = {
     "damaged": {"refused", "same pixels"},
@@ -75,7 +75,7 @@ def attempt(codec: Codec, data: bytes, originals: dict[bytes, np.ndarray]) -> st
 
 
 def originals(codec: Codec) -> dict[bytes, np.ndarray]:
-    """Whole files of a few shapes and qualities, one of them with metadata, and their pixels."""
+    """Whole files of a few shapes and qualities, some with areas or metadata, and their pixels."""
     pictures = np.random.default_rng(1).integers(0, 256, (3, 70, 90, 3), np.uint8)
     shapes = ((70, 90), (16, 64), (1, 1))
     files = [
@@ -83,8 +83,12 @@ def originals(codec: Codec) -> dict[bytes, np.ndarray]:
         for picture, (height, width) in zip(pictures, shapes, strict=True)
         for quality in (1.0, 8.0)
     ]
+    graphic = pictures[0].copy()
+    graphic[8:60, 10:40], graphic[20:, 50:] = 255, (200, 30, 30)
+    files += [codec.compress(graphic, 1.0), codec.compress(pictures[1] * 0 + 9, 1.0)]
     chunk = pack_metadata(Metadata(exif=b"II*\0" + bytes(60), xmp=b"<x:xmpmeta/>" * 9))
-    files.append(bitstream.pack(replace(bitstream.unpack(files[2]), metadata=chunk)))
+    for whole in (files[2], files[-2]):
+        files.append(bitstream.pack(replace(bitstream.unpack(whole), metadata=chunk)))
     return {data: codec.decompress(data) for data in files}
 
 

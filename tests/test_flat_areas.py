@@ -20,6 +20,12 @@ from diffcomp.coding.flat_areas import (
 )
 from diffcomp.objectives.flat_areas import flat_mask
 
+GOLDEN = (
+    "05006360646266616563e7e0e4e2e6e1e503000b1b30d98750817c94981a677e8391164d1c5037367119f1d0"
+    "b571724c95edd71d7be78100007629e9738bc761c7ccfb964af043000119d2271f5395ff17ff17ff17f84bf1"
+    "80f165d16696596522"
+)
+
 
 @pytest.fixture(scope="module")
 def tiny() -> Codec:
@@ -36,11 +42,6 @@ def graphic(height: int = 200, width: int = 264, seed: int = 0) -> np.ndarray:
         bottom, right = top + rng.integers(1, 120), left + rng.integers(1, 120)
         image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = colours[rng.integers(5)]
     return image
-
-
-def painted(areas: FlatAreas, height: int, width: int) -> np.ndarray:
-    """Which pixels are in areas, bool [height, width]."""
-    return areas.numbers.repeat(CELL, 0).repeat(CELL, 1)[:height, :width] > 0
 
 
 def same(first: FlatAreas | None, second: FlatAreas | None) -> bool:
@@ -90,7 +91,7 @@ def test_the_chunk_gives_back_what_was_found(size):
         assert same(unpack_flat_areas(chunk, *size), areas)
         copy = np.zeros_like(image)
         paint(copy, areas)
-        inside = painted(areas, *size)
+        inside = areas.mask(*size)
         np.testing.assert_array_equal(copy[inside], image[inside])
         assert not copy[~inside].any()
 
@@ -113,6 +114,16 @@ def test_a_picture_of_one_colour_takes_a_few_bytes():
     for side, largest in ((64, 16), (512, 24), (2048, 200)):
         areas = find_flat_areas(np.full((side, side, 3), 77, np.uint8))
         assert len(pack_flat_areas(areas)) < largest
+
+
+def test_golden():
+    """Other bytes are another format: files of before would be read wrongly."""
+    numbers = np.zeros((35, 41), np.int32)
+    numbers[2:20, 3:30], numbers[8:, 25:], numbers[4:7, 5:8], numbers[30, ::3] = 1, 2, 5, 3
+    areas = FlatAreas(numbers, np.arange(15, dtype=np.uint8).reshape(5, 3))
+    chunk = pack_flat_areas(areas)
+    assert chunk.hex() == GOLDEN
+    assert same(unpack_flat_areas(chunk, 139, 161), areas)
 
 
 def test_damaged_chunks_are_refused_or_read_as_other_areas():
@@ -159,12 +170,12 @@ def test_training_asks_nothing_where_files_state_the_colour():
     images = np.stack([graphic(128, 192, seed) for seed in range(3)])
     masks = np.asarray(flat_mask(images / np.float32(127.5) - 1))
     for image, mask in zip(images, masks, strict=True):
-        np.testing.assert_array_equal(mask[..., 0], painted(find_flat_areas(image), 128, 192))
+        np.testing.assert_array_equal(mask[..., 0], find_flat_areas(image).mask(128, 192))
 
 
 def test_a_decoded_picture_has_its_areas_to_the_bit(tiny):
     image = graphic(100, 150)
-    inside = painted(find_flat_areas(image), 100, 150)
+    inside = find_flat_areas(image).mask(100, 150)
     assert 0.2 < inside.mean() < 0.9
     for quality in (1.0, 8.0):
         data = tiny.compress(image, quality)
@@ -176,6 +187,14 @@ def test_a_decoded_picture_has_its_areas_to_the_bit(tiny):
     assert info.flat_bits > 0
     parts = info.header_bits + info.z_bits + info.y_bits + info.flat_bits
     assert parts == 8 * len(data)
+
+
+def test_a_model_that_states_no_areas_refuses_them(tiny, monkeypatch):
+    data = tiny.compress(graphic(100, 150))
+    monkeypatch.setattr(type(tiny._architecture), "flat_areas", False)
+    with pytest.raises(BitstreamError, match="state no areas"):
+        tiny.decompress(data)
+    assert tiny.read(tiny.compress(graphic(100, 150))).flat_areas is None
 
 
 def test_a_file_whose_areas_were_forged_is_refused(tiny):

@@ -18,7 +18,7 @@ from diffcomp.training.train_step import make_train_step
 
 PLATFORMS = ("cuda", "tpu")
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-TRAININGS = ("base", "base_further", "base_structure", "kodak_lambda", "kodak_lambda_epsilon")
+TRAININGS = ("base", "base_further", "base_graphics", "kodak_lambda", "kodak_lambda_epsilon")
 SIDE = 64
 
 

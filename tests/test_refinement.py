@@ -1,13 +1,15 @@
 """Latents fitted to one picture."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from diffcomp import cli, codec, codec_networks, refinement
+from diffcomp.coding.flat_areas import FlatAreas, find_flat_areas
 from diffcomp.distances import lpips_weights
 from diffcomp.refinement import BLOCK, _free, _spans, check_effort
 
@@ -41,12 +43,19 @@ def test_refined_latents_have_a_lower_loss(tiny, photo, monkeypatch):
     # Random weights give gradients that only long steps can follow; nothing of it is kept.
     monkeypatch.setattr(refinement, "RATE", 0.1)
     monkeypatch.setattr(
-        refinement, "_program", lambda c, s, _, n: jax.jit(partial(refinement.descend, c, s, n))
+        refinement,
+        "_program",
+        cache(lambda c, s, _, n: jax.jit(partial(refinement.descend, c, s, n))),
     )
     loss = refinement_loss(tiny, photo)
     y, z = tiny.networks.encode(photo, 96)
-    refined = tiny.networks.refine(photo, y, z, 96, effort=3)
+    refined = tiny.networks.refine(photo, None, y, z, 96, effort=3)
     assert loss(refined, z) < 0.999 * loss(y, z)
+    # Where the file states the colour y is free, and only its bits count.
+    numbers = np.ones([-(-side // 4) for side in photo.shape[:2]], np.int32)
+    everywhere = FlatAreas(numbers, np.zeros((1, 3), np.uint8))
+    free = tiny.networks.refine(photo, everywhere, y, z, 96, effort=3)
+    assert np.any(free != refined)
 
 
 def test_files_of_refined_latents_decode(tiny, photo):
@@ -68,12 +77,14 @@ def refinement_loss(tiny, photo):
     model = objective.bind(tiny.model.params)
     height, width = (-(-side // 64) * 64 for side in photo.shape[:2])
     x = to_float(jnp.asarray(codec_networks._pad(photo, height, width))[None])
+    assert find_flat_areas(photo) is None
+    flat = jnp.zeros((1, height, width, 1), bool)
     one = jnp.ones(1)
     c = Conditions(4 * one, one, one, jnp.zeros_like(x), None)
 
     def loss(y, z):
         padded = codec_networks._pad(y, height // 16, width // 16)
-        return float(latents_loss(objective, model, x, Latents(padded[None], z[None]), c)[0])
+        return float(latents_loss(objective, model, x, flat, Latents(padded[None], z[None]), c)[0])
 
     return loss
 

@@ -32,7 +32,7 @@ class Architecture(abc.ABC):
     whole_pixels: ClassVar[int]
     in_tiles: ClassVar[bool]
 
-    # Whether files state areas of one colour, and training asks nothing there.
+    # Whether files state areas of one colour, to the bit, beside the latents.
     flat_areas: ClassVar[bool]
 
     # The coding part: its class; prefixes of the parameters that it is derived from; starts of the

@@ -10,9 +10,9 @@ the area's colour, from the most frequent on.
 
 The map is coded from coarse to fine. Cells at every 32nd row and column come first, on their own.
 Then the distance halves, again and again: first come the cells in the middle of four that are
-known, then those between two, left and right and then above and below, and each knows four whose
-numbers were coded before. A cell is coded as the place of its number among theirs, the most
-frequent first, in a table that depends on how the four agree; or, as an escape, by the number.
+known, then those between a left and a right one, then those between an upper and a lower one. Each
+knows four whose numbers were coded before. It is coded as the place of its number among theirs, the
+most frequent first, in a table that depends on how the four agree; or, as an escape, by the number.
 
 The chunk:
 
@@ -75,11 +75,15 @@ class FlatAreas:
     numbers: np.ndarray  # int32 [ceil(H/4), ceil(W/4)], 0 or the number of a colour, from 1
     colours: np.ndarray  # uint8 [k, 3], sRGB, of number 1 first
 
+    def mask(self, height: int, width: int) -> np.ndarray:
+        """Which pixels of the picture are in an area, bool [height, width]."""
+        return (self.numbers > 0).repeat(CELL, 0).repeat(CELL, 1)[:height, :width]
+
 
 class Pass(NamedTuple):
     """Cells that are coded together, each by four others that are known."""
 
-    cells: tuple[np.ndarray, np.ndarray]  # rows and columns, int64 [n]
+    cells: tuple[np.ndarray, np.ndarray]  # rows and columns, int32 [n]
     neighbours: np.ndarray  # int32 [4, n], their numbers: two that face each other, then two
     table: int  # the first of the pass's tables
 
@@ -145,6 +149,8 @@ def unpack_flat_areas(chunk: bytes, height: int, width: int) -> FlatAreas | None
     for each in passes(numbers):
         candidates, indexes = _candidates(each)
         symbols = decoder.decode_index(indexes)
+        if np.any(symbols < 0):
+            raise BitstreamError(f"the areas have a symbol {symbols.min()}; none is below 0")
         place = np.clip(symbols, 0, CANDIDATES - 1)
         repeated = np.take_along_axis(candidates, place[None], axis=0)[0]
         numbers[each.cells] = np.where(symbols < CANDIDATES, repeated, symbols - CANDIDATES)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 SIDE = 768
 _FINER = 2  # a collage is drawn this many times as large
@@ -37,17 +37,19 @@ def files_by_folder(folder: Path, suffix: str) -> list[list[Path]]:
 
     Raises ValueError if there are none.
     """
-    found = sorted(path for path in folder.rglob(f"*{suffix}") if path.stat().st_size <= _LARGEST)
+    found = [path for path in folder.rglob(f"*{suffix}") if path.is_file()]
+    found = sorted((path.parent, path) for path in found if path.stat().st_size <= _LARGEST)
     if not found:
         raise ValueError(f"{folder} holds no {suffix} file.")
-    return [list(group) for _, group in itertools.groupby(found, lambda path: path.parent)]
+    groups = itertools.groupby(found, lambda pair: pair[0])
+    return [[path for _, path in group] for _, group in groups]
 
 
 def collage(rng: np.random.Generator, art: Groups, fonts: Groups = ()) -> np.ndarray:
     """One picture of what `rng` chooses among the files, uint8 [768, 768, 3].
 
-    art: SVG files; those that cannot be drawn in ten seconds are passed over. fonts: TrueType files
-    for the labels; Pillow's own if there are none.
+    art: SVG files; those that are not drawn within ten seconds are passed over, which on a busy
+    machine may be more of them. fonts: TrueType files for labels; Pillow's own if there are none.
     """
     side = SIDE * _FINER
     canvas = _paper(rng, side)
@@ -103,9 +105,9 @@ def _drawn(file: Path, width: int) -> Image.Image | None:
     command = [_PROGRAM, *size, str(file)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_LONGEST, check=True)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return Image.open(io.BytesIO(done.stdout)).convert("RGBA")
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired, UnidentifiedImageError):
         return None
-    return Image.open(io.BytesIO(done.stdout)).convert("RGBA")
 
 
 def _font(rng: np.random.Generator, fonts: Groups, size: int) -> ImageFont.FreeTypeFont:

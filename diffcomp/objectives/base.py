@@ -9,7 +9,8 @@ ratio of x_t, cut off to `snr_weights`. A stage may add rho `dists_scale` dists(
 `lpips_vgg_scale` lpips_vgg(x_0) to its LPIPS for some images of each batch, or for squares in their
 middle: VGG16 is too slow for all. Added, each by its scale, are rho `grid_scale` grid_error(x_0),
 rho `structure_scale` structure_error(x_0), and, whatever the realism, box_error of base and x_0
-with `box_scales`.
+with `box_scales`. Where a file states the colour (`flat_areas`), base and x_0 count as x: the
+objectives decoder and joint ask nothing there.
 """
 
 from typing import NamedTuple
@@ -110,7 +111,7 @@ def decoder_objective(objective: Objective, params: Params, x: Array, c: Conditi
     model = objective.bind(params)
     y_hat = jax.lax.stop_gradient(model.rate(model.encode(x, c.quality), c.quality).y_hat)
     context = model.decode_context(y_hat, c.quality)
-    distortion, terms = _decoder_terms(objective, model, x, c, context)
+    distortion, terms = _decoder_terms(objective, model, x, flat_mask(x), c, context)
     return _balanced(objective.loss, c, lmbda(objective.loss, c.quality) * distortion, terms)
 
 
@@ -119,19 +120,27 @@ def joint_objective(objective: Objective, params: Params, x: Array, c: Condition
     model = objective.bind(params)
     rate = model.noisy_rate(model.encode(x, c.quality), c.quality, c.key)
     context = model.decode_context(rate.y_hat, c.quality)
-    distortion, terms = _decoder_terms(objective, model, x, c, context)
+    distortion, terms = _decoder_terms(objective, model, x, flat_mask(x), c, context)
     terms |= rate_terms(rate, x)
     loss = terms["bpp"] + lmbda(objective.loss, c.quality) * distortion
     return _balanced(objective.loss, c, loss, terms)
 
 
 def latents_loss(
-    objective: Objective, model: CompressionModel, x: Array, latents: Latents, c: Conditions
+    objective: Objective,
+    model: CompressionModel,
+    x: Array,
+    flat: Array,
+    latents: Latents,
+    c: Conditions,
 ) -> Array:
-    """The joint loss of each image [B] with these latents, rounded as in a file: fits latents."""
+    """The joint loss of each image [B] with these latents, rounded as in a file: fits latents.
+
+    `flat` is bool [B, H, W, 1], where the file states the colour.
+    """
     rate = model.rate(latents, c.quality)
     context = model.decode_context(rate.y_hat, c.quality)
-    distortion, _ = _decoder_terms(objective, model, x, c, context)
+    distortion, _ = _decoder_terms(objective, model, x, flat, c, context)
     return rate_terms(rate, x)["bpp"] + lmbda(objective.loss, c.quality) * distortion
 
 
@@ -189,7 +198,12 @@ def _cut_off(key: Array, shape: tuple[int, ...], limits: tuple[float, float]) ->
 
 
 def _decoder_terms(
-    objective: Objective, model: CompressionModel, x: Array, c: Conditions, context: ContextMaps
+    objective: Objective,
+    model: CompressionModel,
+    x: Array,
+    flat: Array,
+    c: Conditions,
+    context: ContextMaps,
 ) -> tuple[Array, Metrics]:
     """Per-image distortion [B] of base and x_0 estimate, and its parts."""
     loss = objective.loss
@@ -198,7 +212,6 @@ def _decoder_terms(
     # which a network can read where gamma is small.
     x_t = add_noise(x, c.eps, jnp.where(c.t == 1, 0.0, alpha_bar))
     x0 = model.denoise(x_t, c.t, alpha_bar, context, c.quality, c.realism)
-    flat = flat_mask(x)
     base, x0 = (jnp.where(flat, x, x_hat) for x_hat in (context.base, x0))
     mse_base, mse_x0 = mse_255(x, base), mse_255(x, x0)
     perception = lpips(objective.lpips_weights, x, x0)

@@ -29,10 +29,11 @@ def said(*lines: str) -> str:
 def coded_lines(coded: Coded, model: str, size: tuple[int, int], notes: Sequence[str]) -> str:
     """Of a picture of `size` (H, W) that `model` has coded; `notes`, of what reading changed."""
     quality = "" if coded.quality is None else f", quality {coded.quality:g}"
+    error = "exact" if math.isinf(coded.psnr) else f"PSNR {coded.psnr:.2f} dB"
     compressed, decoded = coded.seconds
     return said(
         f"{model}: {len(coded.data):,} bytes, {coded.bpp:.3f} bpp",
-        f"PSNR {coded.psnr:.2f} dB{quality}",
+        f"{error}{quality}",
         f"{size[1]} x {size[0]} pixels",
         f"compressed in {compressed:.1f} s, decoded in {decoded:.1f} s",
         "; ".join(notes),
