@@ -14,6 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# NPROC of programs with several virtual devices. XLA computes in as many threads as there are cores
+# or devices, or as NPROC says. A sum over devices blocks the thread in which the convolution before
+# it ended; once devices that wait hold all threads, the others never come. So there must be more.
+XLA_THREADS = "32"
 LIMIT = 480.0  # seconds, on a busy machine; below the time limit of a test in setup.cfg
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from child_processes import reserved_address, running
+from child_processes import XLA_THREADS, reserved_address, running
 from small_states import CONFIG, form, leaves_of, params, restore, save, state_at
 
 from diffcomp.training.checkpoint import Checkpoints, Position
@@ -131,7 +131,7 @@ def checkpoint_processes(folder, *arguments, devices):
     environment = {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flag}={devices}",
-        "JAX_ENABLE_COMPILATION_CACHE": "0",  # see test_sharding.py
+        "NPROC": XLA_THREADS,
     }
     commands = [program + each for each in arguments]
     return running(folder / "said", commands, [environment] * len(commands))

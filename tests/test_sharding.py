@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from child_processes import reserved_address, running
+from child_processes import XLA_THREADS, reserved_address, running
 from jax.sharding import PartitionSpec
 from small_states import state_at
 
@@ -21,9 +21,7 @@ PROGRAM = Path(__file__).parent / "mesh_program.py"
 def trained(folder, data, fsdp, devices, processes=({},)):
     """The results of `mesh_program`, run once with each of the environments beside each other."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-    # Now and then, eight devices on two cores wait for each other for ever (JAX 0.5.3 and 0.10.2);
-    # why is not known. The compilation cache was suspected, wrongly or not, and stays off.
-    common = {"XLA_FLAGS": flags, "JAX_ENABLE_COMPILATION_CACHE": "0"}
+    common = {"XLA_FLAGS": flags, "NPROC": XLA_THREADS}
     out = folder / "results.npz"
     command = [sys.executable, str(PROGRAM), str(out), str(data), str(fsdp)]
     environments = [common | process for process in processes]
