@@ -1,4 +1,4 @@
-"""Trains on from the shipped model: for structure, by MS-SSIM and mostly by VGG16's judgement.
+"""Trains on: for structure, by MS-SSIM and mostly by VGG16's judgement.
 
     python launch/train.py --config=configs/base_structure.py --workdir=/tmp/structure \
         --config.data.train=folder:/path/to/photographs

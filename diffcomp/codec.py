@@ -36,6 +36,9 @@ from diffcomp.tiling import Progress
 log = logging.getLogger(__name__)
 
 
+_GREY = 128
+
+
 class Content(NamedTuple):
     """What a file holds, decoded: the exact part, of which every machine gets the same bits."""
 
@@ -86,9 +89,10 @@ class Codec:
         height, width = image.shape[:2]
         code = self._quality_code(quality)
         self.networks.check_effort(effort)
+        areas = self._flat_areas(image)
+        image = _unstated(image, areas)
         y, z = self.networks.encode(image, code, progress)
         log.info("y and z are computed of %d x %d pixels", width, height)
-        areas = self._flat_areas(image)
         if effort:
             y = self.networks.refine(image, areas, y, z, code, effort)
             log.info("y is fitted to the picture, effort %d", effort)
@@ -113,10 +117,11 @@ class Codec:
         """
         pixels = [self._checked(*each, max_pixels) for each in enumerate(images)]
         code = self._quality_code(quality)
+        areas = [self._flat_areas(image) for image in pixels]
+        pixels = [_unstated(*each) for each in zip(pixels, areas, strict=True)]
         files = [b""] * len(pixels)
         for index, y, z in self.networks.encode_many(pixels, code):
-            areas = self._flat_areas(pixels[index])
-            files[index] = self._pack(pixels[index].shape[:2], y, z, areas, code)
+            files[index] = self._pack(pixels[index].shape[:2], y, z, areas[index], code)
         return files
 
     def _checked(self, index: int, image: Any, max_pixels: int) -> np.ndarray:
@@ -260,6 +265,16 @@ class Codec:
                 f"quality is {quality}, but model {self.model.name!r} has one rate and takes none."
             )
         return ONE_RATE_CODE
+
+
+def _unstated(image: np.ndarray, areas: FlatAreas | None) -> np.ndarray:
+    """What the latents are to say: the picture, or plain grey if the areas are all of it.
+
+    Latents are of no use then, and grey is what takes the fewest bytes.
+    """
+    if areas is None or not areas.numbers.all():
+        return image
+    return np.full_like(image, _GREY)
 
 
 def load(model: str | Path = DEFAULT_MODEL) -> Codec:

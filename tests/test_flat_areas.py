@@ -189,6 +189,16 @@ def test_a_decoded_picture_has_its_areas_to_the_bit(tiny):
     assert parts == 8 * len(data)
 
 
+def test_a_picture_that_is_all_areas_is_exact_whatever_it_shows(tiny):
+    image = np.zeros((96, 160, 3), np.uint8)
+    image[:48], image[48:, 80:] = (200, 30, 30), 255
+    data = tiny.compress(image, 1.0)
+    np.testing.assert_array_equal(tiny.decompress(data), image)
+    assert tiny.compress_batch([image], 1.0) == [data]
+    plain, info = tiny.read(tiny.compress(np.full_like(image, 7), 1.0)).info, tiny.read(data).info
+    assert (plain.z_bits, plain.y_bits) == (info.z_bits, info.y_bits)
+
+
 def test_a_model_that_states_no_areas_refuses_them(tiny, monkeypatch):
     data = tiny.compress(graphic(100, 150))
     monkeypatch.setattr(type(tiny._architecture), "flat_areas", False)

@@ -90,10 +90,11 @@ class Pass(NamedTuple):
 
 def find_flat_areas(image: np.ndarray) -> FlatAreas | None:
     """The areas of a picture, uint8 [H, W, 3]; None if there are none, or of too many colours."""
-    lowest, highest = _cell_extremes(image)
     square = (WINDOW, WINDOW)
-    if min(lowest.shape) < WINDOW:
-        return None
+    alike = _corners_alike(image)
+    if min(alike.shape) < WINDOW or not sliding_window_view(alike, square).all((2, 3)).any():
+        return None  # as of most photographs
+    lowest, highest = _cell_extremes(image)
     whole = sliding_window_view(lowest, square).min((2, 3)) == sliding_window_view(
         highest, square
     ).max((2, 3))
@@ -157,6 +158,16 @@ def unpack_flat_areas(chunk: bytes, height: int, width: int) -> FlatAreas | None
         _check_numbers(numbers[each.cells], len(colours))
     decoder.finish()
     return FlatAreas(numbers, colours)
+
+
+def _corners_alike(image: np.ndarray) -> np.ndarray:
+    """Cells that may be of one colour, by two of their pixels: bool [rows, columns]."""
+    alike = np.ones([positions(side, CELL) for side in image.shape[:2]], bool)
+    last = image[CELL - 1 :: CELL, CELL - 1 :: CELL]
+    rows, columns = last.shape[:2]
+    first = image[::CELL, ::CELL][:rows, :columns]
+    alike[:rows, :columns] = (first == last).all(axis=-1)
+    return alike
 
 
 def _cell_extremes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
