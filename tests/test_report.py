@@ -108,6 +108,19 @@ def test_the_limits_leave_pictures_out(evaluated, photo, tmp_path):
         assert dropped == left_out
 
 
+def test_a_file_that_was_deleted_is_written_anew_if_it_is_the_same(photo, tmp_path):
+    def encode(image, quality):
+        return bytes(9 if quality == 1 else 10)
+
+    again = Candidate("again", "", (1, 2), encode, lambda data: photo, ".x", False)
+    rows = {("a", "again", quality): row("a", "again", quality, 9) for quality in "12"}
+    config = types.SimpleNamespace(report_images=1, report_megabytes=10)
+    images = [report.NamedImage("a", photo)]
+    (picture,), dropped = report._pictures(images, [again], rows, config, tmp_path)
+    assert [entry["quality"] for entry in picture["decoded"]] == ["1"]
+    assert dropped == 1
+
+
 @pytest.fixture(scope="module")
 def page(evaluated, tmp_path_factory):
     if chromium.PROGRAM is None:

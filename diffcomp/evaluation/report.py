@@ -1,6 +1,7 @@
 """One HTML file with curves, tables and pictures, that needs neither network nor other files."""
 
 import base64
+import contextlib
 import html
 import io
 import json
@@ -115,7 +116,7 @@ def _pictures(
 def _picture(
     image: NamedImage, candidates: Sequence[Candidate], rows: Rows, share: float, folder: Path
 ) -> tuple[dict[str, Any], int, int]:
-    """One image's entry, its size in the report, and how many decoded pictures had no room."""
+    """One image's entry, its size in the report, and how many decoded pictures it lacks."""
     original = _data_uri(image.pixels)
     size, decoded, dropped = len(original), [], 0
     for candidate, quality in rungs_to_show(image.name, candidates, rows):
@@ -123,8 +124,11 @@ def _picture(
         if size >= share:
             dropped += 1
             continue
-        path = stream_path(folder, candidate, quality, image.name)
-        uri = _data_uri(candidate.decode(path.read_bytes()))
+        file = _file(image, candidate, quality, row, folder)
+        if file is None:
+            dropped += 1
+            continue
+        uri = _data_uri(candidate.decode(file))
         size += len(uri)
         decoded.append(
             {
@@ -139,6 +143,17 @@ def _picture(
     height, width = image.pixels.shape[:2]
     entry = {"name": image.name, "width": width, "height": height, "uri": original}
     return entry | {"decoded": decoded}, size, dropped
+
+
+def _file(
+    image: NamedImage, candidate: Candidate, quality: float | None, row: Row, folder: Path
+) -> bytes | None:
+    """The file that a row measures. One that was deleted is written anew; None if it differs."""
+    path = stream_path(folder, candidate, quality, image.name)
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    file = candidate.encode(image.pixels, quality)
+    return file if len(file) == row.bytes else None
 
 
 def rungs_to_show(name: str, candidates: Sequence[Candidate], rows: Rows) -> Iterator[Rung]:

@@ -314,7 +314,7 @@ function setUpViewer() {
   $("slider").addEventListener("input", moveSlider);
   $("stage").addEventListener("pointerdown", (event) => { $("stage").setPointerCapture(event.pointerId); drag(event); });
   $("stage").addEventListener("pointermove", drag);
-  const missing = data.pictures_left_out ? ` ${data.pictures_left_out} decoded pictures were left out to keep this file small.` : "";
+  const missing = data.pictures_left_out ? ` ${data.pictures_left_out} decoded pictures were left out, to keep this file small or for want of their files.` : "";
   $("picture-note").textContent = "Shown as WebP of quality " + data.display_quality + ", at their own size; all figures are "
     + "of the exact pixels. On the left stands the file of that codec that is nearest in bytes to the right one." + missing;
   chooseImage();
