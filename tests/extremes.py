@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageFile
 
 import diffcomp
 from diffcomp.codec import Codec
@@ -28,6 +28,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def jpeg_of(picture: np.ndarray, most: int) -> tuple[int, np.ndarray] | None:
     """The largest JPEG of at most so many bytes, its bytes and pixels; None if there is none."""
     found = None
+    ImageFile.MAXBLOCK = 2**24  # or there is no optimised JPEG of noise
     for quality in range(1, 101):
         stream = io.BytesIO()
         options = {"quality": quality, "optimize": True, "subsampling": 0}

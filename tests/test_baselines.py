@@ -138,3 +138,11 @@ def test_a_format_that_pillow_was_built_without_is_named(monkeypatch):
     monkeypatch.setattr(pillow_codecs.features, "check", lambda feature: False)
     with pytest.raises(ImportError, match="Baseline avif: this build of Pillow has no AVIF"):
         baseline_candidate("avif")
+
+
+def test_noise_is_written_as_jpeg_too():
+    """Pillow's own buffer is too small for it."""
+    noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
+    candidate = baseline_candidate("jpeg444")
+    assert len(candidate.encode(noise, 100)) > 2 * noise.shape[0] * noise.shape[1]
+    assert psnr(candidate.decode(candidate.encode(noise, 100)), noise) > 25

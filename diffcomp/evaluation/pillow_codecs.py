@@ -15,11 +15,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from diffcomp.evaluation.candidates import Candidate
 from diffcomp.files import pillow_packages
 from diffcomp.files.pillow_packages import Plugin
+
+# Bytes that libjpeg may write at once. With optimised tables that is the whole file, for which
+# Pillow gives one or two bytes a pixel: noise at 4:4:4 takes more, and could not be written.
+ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 2**26)
 
 
 @dataclasses.dataclass(frozen=True)
