@@ -4,6 +4,7 @@ import csv
 import functools
 import io
 import json
+import os
 import runpy
 import shutil
 from pathlib import Path
@@ -64,7 +65,8 @@ class Job:
 
     def progress(self, folder: Path) -> int:
         """A number that grows when a result is written."""
-        return sum(1 for path in (folder / self.outputs).rglob("*") if path.is_file())
+        # Unlike rglob, walk passes over folders that go away meanwhile.
+        return sum(len(files) for _, _, files in os.walk(folder / self.outputs))
 
     def is_done(self, folder: Path) -> bool:
         """Whether a command that was killed had done all, and would refuse to be run again."""
