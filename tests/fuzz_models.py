@@ -6,6 +6,7 @@ right, and which then codes latents, by compiled code.
 """
 
 import contextlib
+import copy
 import dataclasses
 import io
 import json
@@ -46,7 +47,7 @@ def changed_description(random_: random.Random, data: bytes) -> bytes:
             if isinstance(place[key], (dict, list)) and random_.random() < 0.8:
                 place = place[key]
                 continue
-            place[key] = random_.choice(VALUES)
+            place[key] = copy.deepcopy(random_.choice(VALUES))
             break
     if random_.random() < 0.05:
         return b"[" * 100_000

@@ -72,6 +72,7 @@ def bombs() -> list[bytes]:
         b"\x80\x02" + b"}" * 2**20 + b".",
         model + plain("w") + tensor("0", 6, shape=(6,)).replace(plain((6,)), doubled) + b"us.",
         b"\x80\x02" + tuple_of(*[plain("x" * 1000)] * 1000) + b"Q.",
+        b"\x80\x02" + pickle.BYTEARRAY8 + struct.pack("<Q", 2**35) + b".",
     ]
 
 

@@ -286,3 +286,12 @@ def test_the_command_shows_no_warning_of_pillow(tmp_path, capfd):
     assert cli.main(args) == 0
     note, result = capfd.readouterr().err.splitlines()
     assert note.startswith(f"{path}: Pillow warns: ") and result.endswith(" bpp")
+
+
+def test_a_refusal_whose_tags_have_no_value():
+    """PhotometricInterpretation is there, with 257 values."""
+    data = bytearray(written((FULL, {"photometric": "rgb"})).getvalue())
+    at = data.index(struct.pack("<HHI", 262, 3, 1))
+    data[at + 4 : at + 12] = struct.pack("<II", 257, 0)
+    with pytest.raises(ImageError, match="is a TIFF of a kind that Pillow does not read: "):
+        decode_image(io.BytesIO(data), "a.tif")

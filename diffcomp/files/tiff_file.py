@@ -174,10 +174,10 @@ def refusal(file: BinaryIO) -> str:
     directory = next(TiffDirectories(file).chain(), None)
     if directory is None:
         return "is not a picture of a kind that Pillow can read"
-    facts = ", ".join(
-        f"{name} {directory[tag]}" for name, tag in _STATED.items() if tag in directory
-    )
-    return f"is a TIFF of a kind that Pillow does not read: {facts}"
+    # A tag that is there may have no value that Pillow can read: then it gives None.
+    stated = {name: directory.get(tag) for name, tag in _STATED.items()}
+    facts = ", ".join(f"{name} {value}" for name, value in stated.items() if value is not None)
+    return f"is a TIFF of a kind that Pillow does not read: {facts or 'its tags are damaged'}"
 
 
 def _plane(directories: TiffDirectories, tags: Tags, index: int, count: int) -> np.ndarray:

@@ -122,7 +122,8 @@ class TensorUnpickler(pickle._Unpickler):
         self.stack.pop()
 
     # Operations by code. Without sets, whose members are hashed, and without those of extensions,
-    # of classes by other ways than `find_class`, and of buffers outside of the pickle.
+    # of classes by other ways than `find_class`, of buffers outside of the pickle, and of byte
+    # arrays, for which memory is taken before it is known that they are there.
     dispatch: ClassVar = {
         code: operation
         for code, operation in pickle._Unpickler.dispatch.items()
@@ -130,6 +131,7 @@ class TensorUnpickler(pickle._Unpickler):
         not in (
             *(pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.INST, pickle.OBJ),
             *(pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+            pickle.BYTEARRAY8,
         )
     } | {
         pickle.DICT[0]: load_dict,
