@@ -35,7 +35,6 @@ from diffcomp.tiling import Progress
 
 log = logging.getLogger(__name__)
 
-
 _GREY = 128
 
 

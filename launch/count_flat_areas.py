@@ -28,23 +28,11 @@ def main(argv: list[str]) -> None:
     counts = np.zeros((START_TABLE + 1, CANDIDATES + 1), np.int64)
     for index in range(len(source)):
         areas = flat_areas.find_flat_areas(source.read(index))
-        if areas is not None:
-            _count(areas.numbers, counts)
+        for symbols, indexes in flat_areas.symbols_of(areas.numbers) if areas else ():
+            np.add.at(counts, (indexes, np.minimum(symbols, CANDIDATES)), 1)
         print(f"\r{index + 1} of {len(source)}", end="", file=sys.stderr)
     for row in counts:
         print(f"    {tuple(np.diff(quantize_pmf(row + _LEAST)).tolist())},")
-
-
-def _count(wanted: np.ndarray, counts: np.ndarray) -> None:
-    """Adds a picture's symbols to the counts; the first cells' by number, 0 to 3 and above."""
-    numbers = np.zeros_like(wanted)
-    start = flat_areas.start_cells(numbers.shape)
-    numbers[start] = wanted[start]
-    np.add.at(counts[START_TABLE], np.minimum(wanted[start], CANDIDATES).ravel(), 1)
-    for each in flat_areas.passes(numbers):
-        symbols, indexes = flat_areas.symbols_of(each, wanted)
-        np.add.at(counts, (indexes, np.minimum(symbols, CANDIDATES)), 1)
-        numbers[each.cells] = wanted[each.cells]
 
 
 if __name__ == "__main__":

@@ -8,15 +8,14 @@ JPEG is ahead the codec is the wrong one, which the model's card must say.
 """
 
 import argparse
-import io
 import sys
 
 import numpy as np
 import skimage.data
-from PIL import Image, ImageFile
 
 import diffcomp
 from diffcomp.codec import Codec
+from diffcomp.evaluation.baselines import baseline_candidate
 from diffcomp.evaluation.failure_pictures import failure_pictures
 
 
@@ -27,14 +26,11 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def jpeg_of(picture: np.ndarray, most: int) -> tuple[int, np.ndarray] | None:
     """The largest JPEG of at most so many bytes, its bytes and pixels; None if there is none."""
-    found = None
-    ImageFile.MAXBLOCK = 2**24  # or there is no optimised JPEG of noise
+    jpeg, found = baseline_candidate("jpeg444"), None
     for quality in range(1, 101):
-        stream = io.BytesIO()
-        options = {"quality": quality, "optimize": True, "subsampling": 0}
-        Image.fromarray(picture).save(stream, "JPEG", **options)
-        if stream.tell() <= most:
-            found = stream.tell(), np.asarray(Image.open(stream))
+        data = jpeg.encode(picture, quality)
+        if len(data) <= most:
+            found = len(data), jpeg.decode(data)
     return found
 
 

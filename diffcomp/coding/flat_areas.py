@@ -80,7 +80,7 @@ class FlatAreas:
         return (self.numbers > 0).repeat(CELL, 0).repeat(CELL, 1)[:height, :width]
 
 
-class Pass(NamedTuple):
+class _Pass(NamedTuple):
     """Cells that are coded together, each by four others that are known."""
 
     cells: tuple[np.ndarray, np.ndarray]  # rows and columns, int32 [n]
@@ -121,17 +121,23 @@ def pack_flat_areas(areas: FlatAreas | None) -> bytes:
     """The chunk; empty for no areas."""
     if areas is None:
         return b""
-    numbers = np.zeros_like(areas.numbers)
     encoder = RangeEncoder(tables())
-    start = start_cells(numbers.shape)
-    numbers[start] = areas.numbers[start]
-    encoder.encode_index(numbers[start], np.full(numbers[start].shape, START_TABLE))
-    for each in passes(numbers):
-        encoder.encode_index(*symbols_of(each, areas.numbers))
-        numbers[each.cells] = areas.numbers[each.cells]
+    for symbols, indexes in symbols_of(areas.numbers):
+        encoder.encode_index(symbols, indexes)
     deflate = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     colours = deflate.compress(areas.colours.tobytes()) + deflate.flush()
     return _COUNT.pack(len(areas.colours)) + colours + encoder.finish()
+
+
+def symbols_of(numbers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Symbols and indexes of a map, integers of one shape, call after call of the range coder."""
+    start = numbers[_start(numbers.shape)]
+    yield start, np.full(start.shape, START_TABLE)
+    for each in _passes(numbers):
+        candidates, indexes = _candidates(each)
+        wanted = numbers[each.cells]
+        hit = candidates == wanted
+        yield np.where(hit.any(axis=0), hit.argmax(axis=0), CANDIDATES + wanted), indexes
 
 
 def unpack_flat_areas(chunk: bytes, height: int, width: int) -> FlatAreas | None:
@@ -144,10 +150,10 @@ def unpack_flat_areas(chunk: bytes, height: int, width: int) -> FlatAreas | None
     colours, stream = _unpack_colours(chunk)
     numbers = np.zeros((positions(height, CELL), positions(width, CELL)), np.int32)
     decoder = RangeDecoder(tables(), stream)
-    start = start_cells(numbers.shape)
+    start = _start(numbers.shape)
     numbers[start] = decoder.decode_index(np.full(numbers[start].shape, START_TABLE))
     _check_numbers(numbers, len(colours))
-    for each in passes(numbers):
+    for each in _passes(numbers):
         candidates, indexes = _candidates(each)
         symbols = decoder.decode_index(indexes)
         if np.any(symbols < 0):
@@ -212,12 +218,12 @@ def _check_numbers(numbers: np.ndarray, colours: int) -> None:
         )
 
 
-def start_cells(shape: tuple[int, int]) -> tuple[slice, slice]:
+def _start(shape: tuple[int, int]) -> tuple[slice, slice]:
     return slice(0, shape[0], COARSEST), slice(0, shape[1], COARSEST)
 
 
-def passes(numbers: np.ndarray) -> Iterator[Pass]:
-    """All passes; `numbers` holds what those before have said when the next is asked for."""
+def _passes(numbers: np.ndarray) -> Iterator[_Pass]:
+    """All passes, each of which reads of `numbers` only what those before it have said."""
     distance = COARSEST // 2
     while distance:
         odd, even = slice(distance, None, 2 * distance), slice(0, None, 2 * distance)
@@ -230,16 +236,8 @@ def passes(numbers: np.ndarray) -> Iterator[Pass]:
             grid = np.broadcast_arrays(row[rows, None], column[None, columns])
             cells = grid[0].ravel(), grid[1].ravel()
             neighbours = _neighbours(numbers, cells, distance * np.array(offsets, np.int32))
-            yield Pass(cells, neighbours, first_table(distance, offsets is _DIAGONAL))
+            yield _Pass(cells, neighbours, first_table(distance, offsets is _DIAGONAL))
         distance //= 2
-
-
-def symbols_of(each: Pass, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Symbols and indexes of a pass, integers [n], for cells that have the numbers `wanted`."""
-    candidates, indexes = _candidates(each)
-    values = wanted[each.cells]
-    hit = candidates == values
-    return np.where(hit.any(axis=0), hit.argmax(axis=0), CANDIDATES + values), indexes
 
 
 def _neighbours(
@@ -254,7 +252,7 @@ def _neighbours(
     return np.where(inside, found, found.max(axis=0))
 
 
-def _candidates(each: Pass) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(each: _Pass) -> tuple[np.ndarray, np.ndarray]:
     """Numbers that a cell may have, int32 [4, n], likeliest first, -1 for none; and its table [n].
 
     They are its neighbours', and 0 after these: between two areas mostly lies none.
